@@ -1,0 +1,443 @@
+//! A device's connection over its whole life: connect, converse, lose it, wait, connect again, end.
+//!
+//! Where the parts meet: it moves bytes between stream and session and states from the outbox into the session. Each
+//! call of [`Connection::work`] does what can be done without waiting and says when to come again.
+
+use crate::{
+    backoff::Backoff,
+    event::{Event, Trouble},
+    outbox::{Awaits, Outbox},
+    payload::{decode_command, encode_state},
+    session::{Identity, Incoming, Session},
+    status::{Error, Status::*},
+    time::Now,
+    transport::{
+        Connecting, Failure, Notify,
+        Stage::{self, *},
+        Stream, Target,
+    },
+};
+use bytes::{Bytes, BytesMut};
+use mio::{Registry, Token};
+use parking_lot::Mutex;
+use rumqttc::{Publish, QoS};
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
+
+/// States are encoded up to this many bytes ahead of the network: enough to make system calls cheap, little to lose.
+const AHEAD: usize = 16 * 1024;
+
+/// Reads and writes of one turn, so that one busy device on a shared thread leaves room for others.
+const ROUNDS: usize = 16;
+
+/// What a connection needs to know, taken from the options when it begins.
+pub(crate) struct Plan {
+    pub identity: Identity,
+    pub target: Target,
+    pub state_topic: String,
+    pub qos: QoS,
+    pub reconnect_initial: Duration,
+    pub reconnect_max: Duration,
+    pub connect_timeout: Duration,
+    /// Whether a first connection that fails ends it all, as the blocking connect promises.
+    pub first_failure_ends: bool,
+    /// Whether the broker has accepted this device before, so that a refusal now may pass.
+    pub known_to_broker: bool,
+}
+
+/// What a connection works with; lent for one call.
+pub(crate) struct Surroundings<'a> {
+    pub now: Now,
+    pub registry: &'a Registry,
+    pub token: Token,
+    pub outbox: &'a Mutex<Outbox>,
+    pub events: &'a mut VecDeque<Event>,
+}
+
+/// What the poll said of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    /// It can be read or written again.
+    pub ready: bool,
+    /// The other side has closed its direction, or the connection is broken.
+    pub hung_up: bool,
+}
+
+/// When a connection wants its next turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// At once: there is more to do.
+    Now,
+    /// When its socket is ready, when it is woken, or at this time.
+    At(Instant),
+    /// Never: it has ended, and this is why.
+    Never,
+}
+
+enum Link {
+    /// To be connected at the next turn.
+    Idle,
+    Connecting(Box<Connecting>),
+    Up(Box<Up>),
+    /// Until the next attempt.
+    Waiting(Instant),
+    Ended(Trouble),
+}
+
+/// An established stream and the MQTT session on it.
+struct Up {
+    stream: Stream,
+    session: Session,
+    /// Since when it is complete, SUBACK included.
+    online_since: Option<Instant>,
+    readable: bool,
+    writable: bool,
+    /// The broker has ended its side: read on until the end is seen, no further edge will tell.
+    hung_up: bool,
+}
+
+pub(crate) struct Connection {
+    plan: Plan,
+    link: Link,
+    backoff: Backoff,
+    notify: Notify,
+    /// Whether this connection has been complete before: then the next time is a reconnect.
+    was_online: bool,
+    /// The state message that is built again and again.
+    publish: Publish,
+    scratch: BytesMut,
+    happened: Vec<Incoming>,
+    /// Commands that could not be read, since the connection began.
+    malformed: u64,
+}
+
+impl Connection {
+    pub fn new(plan: Plan, notify: Notify) -> Self {
+        Connection {
+            backoff: Backoff::new(plan.reconnect_initial, plan.reconnect_max),
+            publish: Publish::new(plan.state_topic.as_str(), plan.qos, Vec::new()),
+            plan,
+            link: Link::Idle,
+            notify,
+            was_online: false,
+            scratch: BytesMut::new(),
+            happened: Vec::new(),
+            malformed: 0,
+        }
+    }
+
+    /// Whether states and commands flow.
+    pub fn is_online(&self) -> bool {
+        matches!(&self.link, Link::Up(up) if up.online_since.is_some())
+    }
+
+    /// Whether the broker has ever accepted this device.
+    pub fn known_to_broker(&self) -> bool {
+        self.plan.known_to_broker
+    }
+
+    /// Why it has ended, if it has.
+    pub fn ended(&self) -> Option<&Trouble> {
+        match &self.link {
+            Link::Ended(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Tells that the socket is ready; readiness is edge-triggered.
+    pub fn ready(&mut self, socket: Readiness) {
+        if let Link::Up(up) = &mut self.link {
+            up.readable |= socket.ready;
+            up.writable |= socket.ready;
+            up.hung_up |= socket.hung_up;
+        }
+    }
+
+    /// Does all that can be done without waiting.
+    pub fn work(&mut self, around: &mut Surroundings<'_>) -> Next {
+        // Every turn of this loop but the last has changed the kind of link; a working chain is at most four long.
+        loop {
+            let outcome = match &mut self.link {
+                Link::Idle => self.begin(around),
+                Link::Connecting(connecting) => {
+                    match connecting.advance(around.registry, around.token, around.now.instant) {
+                        Ok(None) => return Next::At(connecting.deadline()),
+                        Ok(Some(stream)) => {
+                            self.established(stream, around.now.instant);
+                            Ok(())
+                        }
+                        Err(failure) => Err(failure),
+                    }
+                }
+                Link::Up(_) => match self.converse(around) {
+                    Ok(next) => return next,
+                    Err(failure) => Err(failure),
+                },
+                Link::Waiting(until) if around.now.instant < *until => return Next::At(*until),
+                Link::Waiting(_) => {
+                    self.link = Link::Idle;
+                    Ok(())
+                }
+                Link::Ended(_) => return Next::Never,
+            };
+            if let Err(failure) = outcome {
+                self.lost(failure, around);
+            }
+        }
+    }
+
+    fn begin(&mut self, around: &Surroundings<'_>) -> Result<(), Failure> {
+        let deadline = around.now.instant + self.plan.connect_timeout;
+        let connecting = Connecting::start(self.plan.target.clone(), deadline, self.notify.clone())?;
+        self.link = Link::Connecting(Box::new(connecting));
+        Ok(())
+    }
+
+    fn established(&mut self, stream: Stream, now: Instant) {
+        let deadline = match &self.link {
+            Link::Connecting(connecting) => connecting.connect_deadline(),
+            _ => now + self.plan.connect_timeout,
+        };
+        let session = Session::new(&self.plan.identity, now, deadline, self.plan.connect_timeout);
+        self.link = Link::Up(Box::new(Up {
+            stream,
+            session,
+            online_since: None,
+            readable: true,
+            writable: true,
+            hung_up: false,
+        }));
+    }
+
+    /// One turn of an established connection.
+    fn converse(&mut self, around: &mut Surroundings<'_>) -> Result<Next, Failure> {
+        let mut rounds = 0;
+        loop {
+            self.read(around)?;
+            let Link::Up(up) = &mut self.link else { return Ok(Next::Now) };
+            let stage = up.stage();
+            up.session.on_time(around.now.instant).map_err(|error| Failure { stage, error })?;
+            self.fill(around);
+            let wrote = self.write(around)?;
+            let Link::Up(up) = &self.link else { return Ok(Next::Now) };
+            rounds += 1;
+            if !(up.readable || wrote && up.writable && self.has_more(around)) {
+                return Ok(Next::At(up.session.deadline()));
+            }
+            if rounds >= ROUNDS {
+                return Ok(Next::Now);
+            }
+        }
+    }
+
+    fn has_more(&self, around: &Surroundings<'_>) -> bool {
+        matches!(&self.link, Link::Up(up) if up.session.may_publish()) && around.outbox.lock().next().is_some()
+    }
+
+    fn read(&mut self, around: &mut Surroundings<'_>) -> Result<(), Failure> {
+        let Link::Up(up) = &mut self.link else { return Ok(()) };
+        if !up.readable {
+            return Ok(());
+        }
+        let stage = up.stage();
+        let mut chunk = [0u8; 8192];
+        let outcome = match up.stream.read(&mut chunk) {
+            Ok(0) => Err(Error::new(LOSANT_ERR_CONNECTION_LOST, "the broker closed the connection")),
+            Ok(count) => {
+                up.readable = count == chunk.len() || up.hung_up || !up.stream.short_read_means_empty();
+                up.session.receive(&chunk[..count], around.now.instant, &mut self.happened)
+            }
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                up.readable = false;
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(lost_by(&e)),
+        };
+        // What came before an error counts: an acknowledgement saves a resend.
+        self.handle_incoming(around);
+        outcome.map_err(|error| Failure { stage, error })
+    }
+
+    fn handle_incoming(&mut self, around: &mut Surroundings<'_>) {
+        if self.happened.iter().any(|incoming| matches!(incoming, Incoming::Acked(_))) {
+            let mut outbox = around.outbox.lock();
+            for incoming in &self.happened {
+                if let Incoming::Acked(id) = incoming {
+                    outbox.acked(*id);
+                }
+            }
+        }
+        let mut happened = std::mem::take(&mut self.happened);
+        for incoming in happened.drain(..) {
+            match incoming {
+                Incoming::Acked(_) => {}
+                Incoming::Accepted => self.plan.known_to_broker = true,
+                Incoming::Subscribed { refused } => self.online(refused, around),
+                Incoming::Message { topic, payload } => self.message(topic, payload, around),
+            }
+        }
+        self.happened = happened;
+    }
+
+    /// The connection is complete.
+    fn online(&mut self, refused: bool, around: &mut Surroundings<'_>) {
+        let Link::Up(up) = &mut self.link else { return };
+        up.online_since = Some(around.now.instant);
+        if refused {
+            let text = format!("the broker refused the subscription to {}", self.plan.identity.command_topic);
+            log::warn!("{}: {text}", self.plan.identity.client_id);
+            let status = LOSANT_ERR_SUBSCRIBE_REFUSED;
+            around.events.push_back(Event::Error(Trouble { stage: LOSANT_STAGE_MQTT, status, text }));
+        }
+        log::info!(
+            "{}: connected to {}:{}",
+            self.plan.identity.client_id,
+            self.plan.target.host,
+            self.plan.target.port
+        );
+        around.events.push_back(if self.was_online { Event::Reconnect } else { Event::Connect });
+        self.was_online = true;
+    }
+
+    fn message(&mut self, topic: String, message: Bytes, around: &mut Surroundings<'_>) {
+        let id = &self.plan.identity.client_id;
+        if topic != self.plan.identity.command_topic {
+            log::warn!("{id}: ignored a message on {topic:?}, which was not subscribed");
+            return;
+        }
+        match decode_command(&message, around.now.wall_ms) {
+            Ok(command) => around.events.push_back(Event::Command { command, topic, message }),
+            Err(why) => {
+                self.malformed += 1;
+                log::warn!("{id}: ignored malformed command number {}: {why}", self.malformed);
+            }
+        }
+    }
+
+    /// Moves states from the outbox into the session's output, up to [`AHEAD`] bytes.
+    fn fill(&mut self, around: &Surroundings<'_>) {
+        let Link::Up(up) = &mut self.link else { return };
+        if !up.session.may_publish() || !up.writable || up.session.output().len() >= AHEAD {
+            return;
+        }
+        let mut outbox = around.outbox.lock();
+        while up.session.output().len() < AHEAD {
+            let Some(entry) = outbox.next() else { break };
+            encode_state(&mut self.scratch, &entry.json, entry.stamp.resolve(around.now));
+            self.publish.payload = self.scratch.split().freeze();
+            let awaits = match self.publish.qos {
+                QoS::AtMostOnce => {
+                    up.session.publish(&self.publish, around.now.instant);
+                    Awaits::Written(up.session.output_end())
+                }
+                _ => {
+                    self.publish.dup = entry.resend;
+                    self.publish.pkid = up.session.next_packet_id();
+                    up.session.publish(&self.publish, around.now.instant);
+                    Awaits::Ack(self.publish.pkid)
+                }
+            };
+            outbox.sent(awaits);
+        }
+        drop(outbox);
+        self.publish.payload = Bytes::new();
+        if self.scratch.capacity() > AHEAD {
+            self.scratch = BytesMut::new();
+        }
+    }
+
+    /// Writes what the network takes; whether it took anything.
+    fn write(&mut self, around: &Surroundings<'_>) -> Result<bool, Failure> {
+        let Link::Up(up) = &mut self.link else { return Ok(false) };
+        let before = up.session.taken();
+        let outcome = up.write_output();
+        let taken = up.session.taken();
+        if taken != before {
+            around.outbox.lock().written(taken);
+        }
+        match outcome {
+            Ok(()) => Ok(taken != before),
+            Err(e) => Err(Failure { stage: up.stage(), error: lost_by(&e) }),
+        }
+    }
+
+    /// The attempt or the connection has failed.
+    fn lost(&mut self, failure: Failure, around: &mut Surroundings<'_>) {
+        let Failure { stage, error: Error { status, detail } } = failure;
+        around.outbox.lock().connection_lost();
+        log::warn!("{}: {detail}", self.plan.identity.client_id);
+        let trouble = Trouble { stage, status, text: detail };
+        around.events.push_back(Event::Error(trouble.clone()));
+        let refused = matches!(
+            status,
+            LOSANT_ERR_PROTOCOL_VERSION | LOSANT_ERR_DEVICE_ID | LOSANT_ERR_CREDENTIALS | LOSANT_ERR_NOT_AUTHORIZED
+        );
+        let online_since = match &self.link {
+            Link::Up(up) => up.online_since,
+            _ => None,
+        };
+        if refused && !self.plan.known_to_broker || self.plan.first_failure_ends && !self.was_online {
+            self.link = Link::Ended(trouble);
+            return;
+        }
+        if let Some(since) = online_since {
+            self.backoff.connection_lived(around.now.instant.saturating_duration_since(since));
+        }
+        let random = fastrand::f64();
+        let delay = if refused { self.backoff.slow(random) } else { self.backoff.next(random) };
+        self.link = Link::Waiting(around.now.instant + delay);
+    }
+
+    /// Ends it on request: sends what one turn can send, then DISCONNECT. What stays unacknowledged stays in the outbox.
+    pub fn close(&mut self, around: &mut Surroundings<'_>) {
+        if let Link::Up(up) = &self.link {
+            if up.session.may_publish() {
+                let _ = self.converse(around);
+            }
+        }
+        if let Link::Up(up) = &mut self.link {
+            up.session.disconnect();
+            let _ = up.write_output();
+            around.outbox.lock().written(up.session.taken());
+        }
+        around.outbox.lock().connection_lost();
+        if !matches!(self.link, Link::Ended(_)) {
+            let text = "closed by request".to_owned();
+            self.link = Link::Ended(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_OK, text });
+        }
+    }
+}
+
+impl Up {
+    fn stage(&self) -> Stage {
+        if self.online_since.is_some() { LOSANT_STAGE_ONLINE } else { LOSANT_STAGE_MQTT }
+    }
+
+    fn write_output(&mut self) -> io::Result<()> {
+        while self.writable && !self.session.output().is_empty() {
+            match self.stream.write(self.session.output()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.session.take(count),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lost_by(e: &io::Error) -> Error {
+    let status = match e.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
+            LOSANT_ERR_CONNECTION_LOST
+        }
+        io::ErrorKind::TimedOut => LOSANT_ERR_KEEP_ALIVE,
+        _ => LOSANT_ERR_NETWORK,
+    };
+    Error::new(status, format!("the connection was lost: {e}"))
+}

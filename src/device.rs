@@ -1,0 +1,281 @@
+//! What a device is: the safe Rust API, which the C interface and the tests share.
+
+use crate::{
+    connection::{Connection, Plan},
+    driver,
+    event::{Event, EventType},
+    observers::{ObserverId, Observers},
+    options::{self, Options, Transport},
+    outbox::{Counters, Outbox},
+    payload,
+    session::Identity,
+    status::{Error, Status::*},
+    time::{Now, Stamp},
+    transport::Target,
+};
+use parking_lot::{Mutex, MutexGuard};
+use rumqttc::QoS;
+use std::{
+    os::fd::RawFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::*},
+    },
+    time::Duration,
+};
+
+/// One Losant device: its identity, its options, the states it has accepted, and its connection.
+///
+/// Clones are the same device. All methods may be called from any thread and from inside any observer, except where
+/// they say otherwise. A started device lives until it is closed; one that the caller drives goes with its last clone,
+/// without a word to the broker unless it was closed before.
+#[derive(Clone)]
+pub struct Device {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub id: String,
+    key: String,
+    secret: String,
+    pub outbox: Mutex<Outbox>,
+    pub observers: Observers,
+    pub online: AtomicBool,
+    /// Set by whoever has made work for the loop, cleared by the loop before it looks.
+    pub woken: AtomicBool,
+    pub run: Mutex<driver::Run>,
+    options: Mutex<Options>,
+}
+
+/// Longest time that a setter takes, in milliseconds: a day.
+const DAY_MS: u64 = 86_400_000;
+
+impl Device {
+    /// A device that is not connected yet. `device_id` is the MQTT client id and part of the topics; `key` and `secret`
+    /// are the access key and secret.
+    pub fn new(device_id: &str, key: &str, secret: &str) -> Result<Self, Error> {
+        options::check_device_id(device_id)?;
+        options::check_mqtt_text("key", key)?;
+        options::check_mqtt_text("secret", secret)?;
+        let options = Options::default();
+        Ok(Device {
+            inner: Arc::new(Inner {
+                id: device_id.to_owned(),
+                key: key.to_owned(),
+                secret: secret.to_owned(),
+                outbox: Mutex::new(Outbox::new(options.limits)),
+                observers: Observers::default(),
+                online: AtomicBool::new(false),
+                woken: AtomicBool::new(false),
+                run: Mutex::new(driver::Run::default()),
+                options: Mutex::new(options),
+            }),
+        })
+    }
+
+    /// The device id.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// The broker's host name or address; the default is `broker.losant.com`.
+    pub fn set_host(&self, host: &str) -> Result<(), Error> {
+        options::check_host(host)?;
+        self.set(|options| host.clone_into(&mut options.host))
+    }
+
+    /// The broker's port; 0, the default, is the usual one for the transport.
+    pub fn set_port(&self, port: u16) -> Result<(), Error> {
+        self.set(|options| options.port = (port != 0).then_some(port))
+    }
+
+    /// Whether to use TLS; the default is true.
+    pub fn set_secure(&self, secure: bool) -> Result<(), Error> {
+        self.set(|options| options.secure = secure)
+    }
+
+    /// What carries MQTT; the default is TCP.
+    pub fn set_transport(&self, transport: Transport) -> Result<(), Error> {
+        self.set(|options| options.transport = transport)
+    }
+
+    /// The MQTT keep-alive in seconds, 1 to 65,535; the default is 15. A dead link is found within twice this time.
+    pub fn set_keep_alive(&self, seconds: u32) -> Result<(), Error> {
+        options::check_range("keep-alive", "s", seconds.into(), 1..=u16::MAX.into())?;
+        self.set(|options| options.keep_alive = Duration::from_secs(seconds.into()))
+    }
+
+    /// The MQTT quality of service of states: 1, the default, or 0. The platform has no QoS 2.
+    pub fn set_qos(&self, qos: u8) -> Result<(), Error> {
+        options::check_range("QoS", "", qos.into(), 0..=1)?;
+        self.set(|options| options.qos = qos)
+    }
+
+    /// Bounds of the random delay before a reconnect: at most `initial_ms` before the first, doubling up to `max_ms`.
+    /// 1 ms to a day; the defaults are 1,000 and 60,000.
+    pub fn set_reconnect_delay(&self, initial_ms: u64, max_ms: u64) -> Result<(), Error> {
+        options::check_range("initial_ms", "ms", initial_ms, 1..=DAY_MS)?;
+        options::check_range("max_ms", "ms", max_ms, initial_ms..=DAY_MS)?;
+        self.set(|options| {
+            options.reconnect_initial = Duration::from_millis(initial_ms);
+            options.reconnect_max = Duration::from_millis(max_ms);
+        })
+    }
+
+    /// How long one attempt to connect may take in all, from name resolution to the broker's acceptance: 1 ms to a day;
+    /// the default is 30,000.
+    pub fn set_connect_timeout(&self, timeout_ms: u64) -> Result<(), Error> {
+        options::check_range("timeout_ms", "ms", timeout_ms, 1..=DAY_MS)?;
+        self.set(|options| options.connect_timeout = Duration::from_millis(timeout_ms))
+    }
+
+    fn set(&self, change: impl FnOnce(&mut Options)) -> Result<(), Error> {
+        let run = self.inner.run.lock();
+        if run.is_running() {
+            return Err(Error::new(
+                LOSANT_ERR_ALREADY_RUNNING,
+                "options are set before connecting: close the device first",
+            ));
+        }
+        change(&mut self.inner.options.lock());
+        Ok(())
+    }
+
+    /// Accepts a state: the text of one JSON object. `time_ms` is 0 for now, positive for milliseconds since 1970,
+    /// negative for that many milliseconds ago. Connected or not, an accepted state is kept until it is delivered.
+    pub fn send_state(&self, json: &str, time_ms: i64) -> Result<(), Error> {
+        let json = payload::validate_state(json)?;
+        let stamp = Stamp::new(time_ms, Now::read());
+        let dropped = self.inner.outbox.lock().push(json, stamp);
+        self.inner.wake();
+        if dropped > 0 {
+            log::warn!("{}: outbox full, dropped the {dropped} oldest", self.inner.id);
+        }
+        Ok(())
+    }
+
+    /// What became of the states so far.
+    pub fn counters(&self) -> Counters {
+        self.inner.outbox.lock().counters()
+    }
+
+    /// Whether the connection is complete: states flow and commands arrive.
+    pub fn is_connected(&self) -> bool {
+        self.inner.online.load(Acquire)
+    }
+
+    /// Connects, and turns the loop on this thread until the device is closed (`Ok`), the first connection fails, or the
+    /// broker refuses the credentials. Not possible inside an observer.
+    pub fn connect_blocking(&self) -> Result<(), Error> {
+        driver::connect_blocking(&self.inner)
+    }
+
+    /// Begins to connect; [`Self::turn`] does the work.
+    pub fn connect(&self) -> Result<(), Error> {
+        driver::connect(&self.inner)
+    }
+
+    /// Does what there is to do for a device that was begun by [`Self::connect`], waiting at most this long (`None`: as
+    /// long as it takes) for something to come. Observers are called here. Not possible inside an observer of the same
+    /// device.
+    pub fn turn(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        driver::turn(&self.inner, timeout)
+    }
+
+    /// Connects and lets the library's background thread, which all started devices share, do the work.
+    pub fn start(&self) -> Result<(), Error> {
+        driver::start(&self.inner)
+    }
+
+    /// A descriptor that is readable when [`Self::turn`] has work; it stays the same and open as long as the device is.
+    pub fn fd(&self) -> Result<RawFd, Error> {
+        driver::fd(&self.inner)
+    }
+
+    /// How long [`Self::turn`] need not be called if [`Self::fd`] stays silent; `None`: for ever.
+    pub fn next_timeout(&self) -> Result<Option<Duration>, Error> {
+        driver::next_timeout(&self.inner)
+    }
+
+    /// Ends the connection. What is not delivered stays accepted and goes out after the next connect. Never waits.
+    pub fn close(&self) -> Result<(), Error> {
+        driver::close(&self.inner)
+    }
+
+    /// Adds an observer of one type of event; any number, called in the order added.
+    pub fn add_observer(
+        &self,
+        event: EventType,
+        callback: impl Fn(&Device, &Event) + Send + Sync + 'static,
+    ) -> ObserverId {
+        self.inner.observers.add(event, Arc::new(callback))
+    }
+
+    /// Removes an observer. Afterwards it is not running on another thread; inside an observer, where
+    /// waiting could be for ever, the answer is `LOSANT_ERR_BUSY` if it still is.
+    pub fn remove_observer(&self, id: ObserverId) -> Result<(), Error> {
+        self.inner.observers.remove(id)
+    }
+
+    /// Ends everything: no observer is called any more, the connection is closed. For handles that are given back while
+    /// clones may still be about.
+    pub fn shut_down(&self) {
+        self.inner.shut_down();
+    }
+}
+
+impl std::fmt::Debug for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Neither key nor secret.
+        f.debug_struct("Device").field("id", &self.inner.id).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// Makes the loop turn: there is something to send or to end.
+    pub fn wake(&self) {
+        if !self.woken.swap(true, AcqRel) {
+            self.run.lock().signal();
+        }
+    }
+
+    /// A connection as the options of now want it. The caller holds `run`, so that no option changes meanwhile.
+    pub fn plan(
+        self: &Arc<Self>,
+        run: &MutexGuard<'_, driver::Run>,
+        first_failure_ends: bool,
+    ) -> Result<Connection, Error> {
+        let options = self.options.lock();
+        let port = options.port()?;
+        let plan = Plan {
+            identity: Identity {
+                client_id: self.id.clone(),
+                username: self.key.clone(),
+                password: self.secret.clone(),
+                command_topic: format!("losant/{}/command", self.id),
+                keep_alive: options.keep_alive,
+            },
+            target: Target { host: options.host.clone(), port, user_timeout: 2 * options.keep_alive },
+            state_topic: format!("losant/{}/state", self.id),
+            qos: if options.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
+            reconnect_initial: options.reconnect_initial,
+            reconnect_max: options.reconnect_max,
+            connect_timeout: options.connect_timeout,
+            first_failure_ends,
+            known_to_broker: run.known_to_broker,
+        };
+        // Weak: a resolver that hangs must not keep the device and its secret.
+        let weak = Arc::downgrade(self);
+        let notify = move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.wake();
+            }
+        };
+        Ok(Connection::new(plan, Arc::new(notify)))
+    }
+
+    pub fn shut_down(self: &Arc<Self>) {
+        self.observers.close();
+        driver::shut_down(self);
+    }
+}

@@ -1,0 +1,262 @@
+//! The one background thread that all started devices share. It begins with the first and ends with the last.
+
+use super::{Crank, spawn_quiet};
+use crate::{
+    connection::{Next, Readiness},
+    device::Inner,
+    status::{Error, Status::*},
+};
+use mio::{Events, Poll, Registry, Token, Waker};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+const WAKE: Token = Token(0);
+
+/// The thread that runs, and those that have ended but were not waited for.
+struct Threads {
+    current: Option<(Arc<Shared>, JoinHandle<()>)>,
+    ended: Vec<JoinHandle<()>>,
+}
+
+static THREADS: Mutex<Threads> = Mutex::new(Threads { current: None, ended: Vec::new() });
+
+/// What the thread and the devices' callers share.
+struct Shared {
+    waker: Waker,
+    registry: Registry,
+    mailbox: Mutex<Mailbox>,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    joined: Vec<(Token, Arc<Inner>)>,
+    woken: Vec<Token>,
+    /// Devices that run here now.
+    members: usize,
+    last_token: usize,
+}
+
+/// A device's place on the background thread.
+#[derive(Clone)]
+pub(super) struct Membership {
+    shared: Arc<Shared>,
+    pub token: Token,
+}
+
+impl Membership {
+    /// Makes the thread turn this device.
+    pub fn wake(&self) {
+        self.shared.wake(self.token);
+    }
+
+    pub fn leave(self) {
+        self.shared.mailbox.lock().members -= 1;
+        self.wake();
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+}
+
+impl Shared {
+    fn wake(&self, token: Token) {
+        let mut mailbox = self.mailbox.lock();
+        mailbox.woken.push(token);
+        // Later ones find the thread woken already.
+        if mailbox.woken.len() == 1 {
+            if let Err(e) = self.waker.wake() {
+                log::error!("cannot wake the background thread: {e}");
+            }
+        }
+    }
+}
+
+/// Gives a device a place on the background thread, which is started if there is none.
+pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
+    let mut threads = THREADS.lock();
+    let shared = match &threads.current {
+        Some((shared, _)) => shared.clone(),
+        None => {
+            let (shared, thread) = begin()?;
+            threads.current = Some((shared.clone(), thread));
+            shared
+        }
+    };
+    let mut mailbox = shared.mailbox.lock();
+    mailbox.members += 1;
+    mailbox.last_token += 1;
+    let token = Token(mailbox.last_token);
+    mailbox.joined.push((token, inner.clone()));
+    drop(mailbox);
+    Ok(Membership { shared, token })
+}
+
+fn begin() -> Result<(Arc<Shared>, JoinHandle<()>), Error> {
+    let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot make a poll descriptor: {e}"));
+    let poll = Poll::new().map_err(failed)?;
+    let waker = Waker::new(poll.registry(), WAKE).map_err(failed)?;
+    let registry = poll.registry().try_clone().map_err(failed)?;
+    let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default() });
+    let theirs = shared.clone();
+    let thread = spawn_quiet("losant", move || Worker::new(theirs, poll).run())?;
+    Ok((shared, thread))
+}
+
+/// Waits for threads that have nothing more to do, so that none is left when the last device has been freed. Not to be
+/// called inside a callback.
+pub(super) fn reap() {
+    let ended: Vec<JoinHandle<()>> = {
+        let mut threads = THREADS.lock();
+        let unused = |(shared, _): &mut (Arc<Shared>, JoinHandle<()>)| shared.mailbox.lock().members == 0;
+        if let Some((shared, thread)) = threads.current.take_if(unused) {
+            shared.wake(WAKE);
+            threads.ended.push(thread);
+        }
+        let here = thread::current().id();
+        let (own, others): (Vec<_>, Vec<_>) = threads.ended.drain(..).partition(|thread| thread.thread().id() == here);
+        threads.ended = own;
+        others
+    };
+    for thread in ended {
+        // It caught its panics; there is nothing to learn.
+        let _ = thread.join();
+    }
+}
+
+struct Member {
+    inner: Arc<Inner>,
+    due: Option<Instant>,
+}
+
+/// The thread's own view.
+struct Worker {
+    shared: Arc<Shared>,
+    poll: Poll,
+    events: Events,
+    members: HashMap<Token, Member>,
+    timers: BTreeSet<(Instant, Token)>,
+    /// Devices that have more to do than one turn.
+    unfinished: Vec<Token>,
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>, poll: Poll) -> Self {
+        Worker {
+            shared,
+            poll,
+            events: Events::with_capacity(256),
+            members: HashMap::new(),
+            timers: BTreeSet::new(),
+            unfinished: Vec::new(),
+        }
+    }
+
+    fn run(mut self) {
+        loop {
+            let due = self.gather();
+            for (token, readiness) in due {
+                self.turn(token, readiness);
+            }
+            if self.members.is_empty() && self.may_end() {
+                return;
+            }
+        }
+    }
+
+    /// Waits, and tells which devices want a turn.
+    fn gather(&mut self) -> BTreeMap<Token, Readiness> {
+        let timeout = if self.unfinished.is_empty() {
+            self.timers.first().map(|(due, _)| due.saturating_duration_since(Instant::now()))
+        } else {
+            Some(std::time::Duration::ZERO)
+        };
+        if let Err(e) = self.poll.poll(&mut self.events, timeout) {
+            // All signals are blocked here, yet a debugger interrupts too.
+            if e.kind() != io::ErrorKind::Interrupted {
+                log::error!("cannot poll: {e}");
+            }
+        }
+        let mut due = BTreeMap::new();
+        for token in self.unfinished.drain(..) {
+            due.insert(token, Readiness::default());
+        }
+        let mut mailbox = self.shared.mailbox.lock();
+        for (token, inner) in mailbox.joined.drain(..) {
+            self.members.insert(token, Member { inner, due: None });
+            due.insert(token, Readiness::default());
+        }
+        for token in mailbox.woken.drain(..) {
+            due.entry(token).or_default();
+        }
+        drop(mailbox);
+        let now = Instant::now();
+        while let Some((when, token)) = self.timers.first().copied().filter(|(when, _)| *when <= now) {
+            self.timers.remove(&(when, token));
+            if let Some(member) = self.members.get_mut(&token) {
+                member.due = None;
+            }
+            due.entry(token).or_default();
+        }
+        for event in &self.events {
+            if event.token() != WAKE {
+                let readiness = due.entry(event.token()).or_default();
+                readiness.ready = true;
+                readiness.hung_up |= event.is_read_closed();
+            }
+        }
+        due
+    }
+
+    fn turn(&mut self, token: Token, readiness: Readiness) {
+        let Some(member) = self.members.get_mut(&token) else { return };
+        let inner = member.inner.clone();
+        // Only observers written in Rust can panic here; the others must not suffer for it.
+        let turned = catch_unwind(AssertUnwindSafe(|| match Crank::take_background(&inner, token) {
+            Ok(mut crank) => {
+                crank.ready(readiness);
+                crank.work();
+                crank.dispatch();
+                let next = crank.next;
+                Some(if crank.finish().is_some() { Next::Never } else { next })
+            }
+            // Another thread has it for a moment and will wake us.
+            Err(e) if e.status == LOSANT_ERR_BUSY => None,
+            Err(_) => Some(Next::Never),
+        }));
+        if let Some(due) = member.due.take() {
+            self.timers.remove(&(due, token));
+        }
+        match turned.unwrap_or(Some(Next::Now)) {
+            Some(Next::Now) => self.unfinished.push(token),
+            Some(Next::At(when)) => {
+                member.due = Some(when);
+                self.timers.insert((when, token));
+            }
+            Some(Next::Never) => {
+                self.members.remove(&token);
+            }
+            None => {}
+        }
+    }
+
+    /// Whether the thread is no longer needed; if so, it is no longer the current one.
+    fn may_end(&self) -> bool {
+        let mut threads = THREADS.lock();
+        if self.shared.mailbox.lock().members > 0 {
+            return false;
+        }
+        let mine = |(shared, _): &mut (Arc<Shared>, JoinHandle<()>)| Arc::ptr_eq(shared, &self.shared);
+        if let Some((_, thread)) = threads.current.take_if(mine) {
+            threads.ended.push(thread);
+        }
+        true
+    }
+}

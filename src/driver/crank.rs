@@ -1,0 +1,190 @@
+//! The right to turn one device's connection, held by one thread at a time.
+
+use super::{
+    Mode, OwnPoll, Run,
+    background::Membership,
+    own::{self},
+};
+use crate::{
+    connection::{Connection, Next, Readiness, Surroundings},
+    device::{Device, Inner},
+    event::{Event, Trouble},
+    status::{Error, Status::*},
+    time::Now,
+    transport::Stage::*,
+};
+use mio::Token;
+use parking_lot::MutexGuard;
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering::*},
+    thread,
+};
+
+pub(super) struct Crank<'a> {
+    pub inner: &'a Arc<Inner>,
+    /// `None` once it has ended.
+    pub connection: Option<Box<Connection>>,
+    pub next: Next,
+    /// For devices that the caller's threads drive.
+    pub own: Option<Box<OwnPoll>>,
+    /// For devices of the background thread: their place there.
+    place: Option<Membership>,
+    events: VecDeque<Event>,
+    outcome: Option<Result<(), Error>>,
+}
+
+impl<'a> Crank<'a> {
+    /// Takes the crank of a device that the caller's threads drive.
+    pub fn take_own(inner: &'a Arc<Inner>) -> Result<Self, Error> {
+        let run = inner.run.lock();
+        run.check_own()?;
+        Self::take_locked(inner, run)
+    }
+
+    /// Takes the crank of a device that runs at this place of the background thread.
+    pub fn take_background(inner: &'a Arc<Inner>, token: Token) -> Result<Self, Error> {
+        let run = inner.run.lock();
+        match &run.mode {
+            Mode::Background(membership) if membership.token == token => Self::take_locked(inner, run),
+            _ => Err(Error::new(LOSANT_ERR_NOT_RUNNING, "the device has left the background thread")),
+        }
+    }
+
+    /// Takes the crank of a running device, whatever its mode.
+    pub fn take_locked(inner: &'a Arc<Inner>, mut run: MutexGuard<'_, Run>) -> Result<Self, Error> {
+        let here = thread::current().id();
+        match run.turner {
+            Some(thread) if thread == here => {
+                return Err(Error::new(LOSANT_ERR_IN_CALLBACK, "not possible inside a callback of the same device"));
+            }
+            Some(_) => return Err(Error::new(LOSANT_ERR_BUSY, "another thread is turning this device's loop")),
+            None => {}
+        }
+        let place = match &run.mode {
+            Mode::Background(membership) => Some(membership.clone()),
+            Mode::Own | Mode::Idle => None,
+        };
+        let Some(connection) = run.connection.take() else {
+            return Err(Error::new(LOSANT_ERR_NOT_RUNNING, "the device is not connecting or connected"));
+        };
+        run.turner = Some(here);
+        Ok(Crank {
+            inner,
+            connection: Some(connection),
+            next: run.next.unwrap_or(Next::Now),
+            own: run.own.poll.take(),
+            place,
+            events: VecDeque::new(),
+            outcome: None,
+        })
+    }
+
+    pub fn ready(&mut self, socket: Readiness) {
+        if let Some(connection) = &mut self.connection {
+            connection.ready(socket);
+        }
+    }
+
+    /// Does what can be done without waiting; the events are kept for [`Self::dispatch`].
+    pub fn work(&mut self) {
+        let Some(connection) = &mut self.connection else { return };
+        // Before anything is looked at: work that comes from now on must wake us again.
+        self.inner.woken.store(false, Release);
+        let close = self.inner.run.lock().close_requested;
+        let (registry, token) = match (&self.place, &self.own) {
+            (Some(place), _) => (place.registry(), place.token),
+            (None, Some(own)) => (own.poll.registry(), own::SOCKET),
+            (None, None) => return,
+        };
+        let mut around =
+            Surroundings { now: Now::read(), registry, token, outbox: &self.inner.outbox, events: &mut self.events };
+        // A defect must not take the host along; the device is closed instead, and says so.
+        let worked = catch_unwind(AssertUnwindSafe(|| {
+            if close {
+                connection.close(&mut around);
+                Next::Never
+            } else {
+                connection.work(&mut around)
+            }
+        }));
+        let ended = match worked {
+            Ok(next) => {
+                self.next = next;
+                connection.ended().cloned()
+            }
+            Err(_) => {
+                self.inner.outbox.lock().connection_lost();
+                let text = "a defect in liblosant ended the connection; please report it".to_owned();
+                Some(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text })
+            }
+        };
+        self.inner.online.store(ended.is_none() && connection.is_online(), Release);
+        if let Some(why) = ended {
+            self.events.push_back(Event::Close(why));
+        }
+    }
+
+    /// Calls the observers of what has happened.
+    pub fn dispatch(&mut self) {
+        let device = Device { inner: self.inner.clone() };
+        while let Some(event) = self.events.pop_front() {
+            if let Event::Close(why) = &event {
+                self.end(why);
+            }
+            self.inner.observers.dispatch(&device, &event);
+        }
+    }
+
+    /// From here on the device is idle, so that an observer of the close event may connect it again.
+    fn end(&mut self, why: &Trouble) {
+        self.outcome = Some(match why.status {
+            LOSANT_OK => Ok(()),
+            status => Err(Error::new(status, why.text.clone())),
+        });
+        let known = self.connection.take().is_some_and(|connection| connection.known_to_broker());
+        self.inner.run.lock().settle(known);
+    }
+
+    /// Gives the crank back; if a close was asked for meanwhile, does it first. The outcome, if the connection ended.
+    pub fn finish(mut self) -> Option<Result<(), Error>> {
+        loop {
+            let mut run = self.inner.run.lock();
+            if self.connection.is_none() || !run.close_requested {
+                self.give_back(&mut run);
+                return self.outcome.take();
+            }
+            drop(run);
+            self.work();
+            self.dispatch();
+        }
+    }
+
+    fn give_back(&mut self, run: &mut Run) {
+        if let Some(own) = self.own.take() {
+            run.own.poll = Some(own);
+        }
+        if let Some(connection) = self.connection.take() {
+            run.connection = Some(connection);
+            run.next = Some(self.next);
+        } else if run.is_running() {
+            // An observer of the close event has begun anew, and who was woken for it found us still here.
+            run.signal();
+        }
+        run.turner = None;
+    }
+}
+
+impl Drop for Crank<'_> {
+    /// After [`Crank::finish`] nothing is left to give back; this is for observers that panic.
+    fn drop(&mut self) {
+        if thread::panicking() || self.connection.is_some() {
+            let inner = self.inner.clone();
+            let mut run = inner.run.lock();
+            if run.turner == Some(thread::current().id()) {
+                self.give_back(&mut run);
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Who turns the crank: the caller's thread, by blocking or by calling the loop, or the background thread.
+//!
+//! A device's connection lies in its [`Run`]. Whoever turns takes it out (see [`crank`]), works on it with no lock held,
+//! calls the observers, and puts it back; so there is never more than one, and user code never meets a lock.
+
+mod background;
+mod crank;
+mod own;
+
+use crate::{
+    connection::{Connection, Next},
+    device::Inner,
+    observers::in_callback,
+    status::{Error, Status::*},
+};
+use crank::Crank;
+use nix::sys::signal::{SigSet, SigmaskHow};
+use own::OwnPoll;
+use std::{
+    io,
+    os::fd::RawFd,
+    sync::Arc,
+    thread::{self, JoinHandle, ThreadId},
+    time::{Duration, Instant},
+};
+
+/// How a device is being run.
+#[derive(Default)]
+pub(crate) struct Run {
+    mode: Mode,
+    /// Here unless someone is turning it.
+    connection: Option<Box<Connection>>,
+    turner: Option<ThreadId>,
+    close_requested: bool,
+    next: Option<Next>,
+    own: own::Place,
+    /// Whether the broker has ever accepted this device.
+    pub known_to_broker: bool,
+}
+
+#[derive(Default)]
+enum Mode {
+    #[default]
+    Idle,
+    /// The caller's threads.
+    Own,
+    Background(background::Membership),
+}
+
+impl Run {
+    pub fn is_running(&self) -> bool {
+        !matches!(self.mode, Mode::Idle)
+    }
+
+    /// Makes whoever waits for this device stop waiting.
+    pub fn signal(&self) {
+        match &self.mode {
+            Mode::Background(membership) => membership.wake(),
+            Mode::Own | Mode::Idle => self.own.wake(),
+        }
+    }
+
+    fn begin(&mut self, mode: Mode, connection: Connection) {
+        self.mode = mode;
+        self.connection = Some(Box::new(connection));
+        self.close_requested = false;
+        self.next = Some(Next::Now);
+    }
+
+    /// The connection has ended.
+    fn settle(&mut self, known_to_broker: bool) {
+        self.known_to_broker |= known_to_broker;
+        self.connection = None;
+        self.close_requested = false;
+        self.next = None;
+        if let Mode::Background(membership) = std::mem::take(&mut self.mode) {
+            membership.leave();
+        }
+    }
+
+    fn check_idle(&self) -> Result<(), Error> {
+        if self.is_running() {
+            return Err(Error::new(LOSANT_ERR_ALREADY_RUNNING, "the device is already connecting or connected"));
+        }
+        Ok(())
+    }
+
+    fn check_own(&self) -> Result<(), Error> {
+        let why = match self.mode {
+            Mode::Own => return Ok(()),
+            Mode::Idle => "the device is not connecting or connected",
+            Mode::Background(_) => "the device is run by the background thread",
+        };
+        Err(Error::new(LOSANT_ERR_NOT_RUNNING, why))
+    }
+}
+
+pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
+    if in_callback() {
+        return Err(Error::new(LOSANT_ERR_IN_CALLBACK, "a blocking connect is not possible inside a callback"));
+    }
+    begin_own(inner, true)?;
+    loop {
+        let mut crank = Crank::take_own(inner)?;
+        crank.turn_own(None)?;
+        if let Some(outcome) = crank.finish() {
+            return outcome;
+        }
+    }
+}
+
+pub(crate) fn connect(inner: &Arc<Inner>) -> Result<(), Error> {
+    begin_own(inner, false)
+}
+
+fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<(), Error> {
+    let mut run = inner.run.lock();
+    run.check_idle()?;
+    run.own.make()?;
+    let connection = inner.plan(&run, first_failure_ends)?;
+    run.begin(Mode::Own, connection);
+    drop(run);
+    inner.wake();
+    Ok(())
+}
+
+pub(crate) fn turn(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), Error> {
+    let mut crank = Crank::take_own(inner)?;
+    crank.turn_own(timeout)?;
+    crank.finish().unwrap_or(Ok(()))
+}
+
+pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), Error> {
+    let mut run = inner.run.lock();
+    run.check_idle()?;
+    let connection = inner.plan(&run, false)?;
+    let membership = background::join(inner)?;
+    run.begin(Mode::Background(membership), connection);
+    run.signal();
+    Ok(())
+}
+
+pub(crate) fn fd(inner: &Arc<Inner>) -> Result<RawFd, Error> {
+    let mut run = inner.run.lock();
+    if let Mode::Background(_) = run.mode {
+        run.check_own()?;
+    }
+    run.own.make()?;
+    let woken = inner.woken.load(std::sync::atomic::Ordering::Acquire);
+    run.own.share_fd(woken)
+}
+
+pub(crate) fn next_timeout(inner: &Arc<Inner>) -> Result<Option<Duration>, Error> {
+    let run = inner.run.lock();
+    run.check_own()?;
+    let woken = inner.woken.load(std::sync::atomic::Ordering::Acquire);
+    Ok(match run.next {
+        _ if woken || run.close_requested => Some(Duration::ZERO),
+        Some(Next::Now) => Some(Duration::ZERO),
+        Some(Next::At(when)) => Some(when.saturating_duration_since(Instant::now())),
+        Some(Next::Never) | None => None,
+    })
+}
+
+pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
+    let mut run = inner.run.lock();
+    if !run.is_running() {
+        return Ok(());
+    }
+    run.close_requested = true;
+    if run.turner.is_some() || matches!(run.mode, Mode::Background(_)) {
+        run.signal();
+        return Ok(());
+    }
+    // Nobody is in the loop, so this thread turns it for the last time.
+    let crank = Crank::take_locked(inner, run)?;
+    crank.finish();
+    Ok(())
+}
+
+/// Ends the connection here and now unless another thread, or this one further up the stack, is at work on it: then that
+/// one does it as soon as it is back in the library.
+pub(crate) fn shut_down(inner: &Arc<Inner>) {
+    let mut run = inner.run.lock();
+    if run.is_running() {
+        run.close_requested = true;
+        if run.turner.is_some() {
+            run.signal();
+        } else if let Ok(crank) = Crank::take_locked(inner, run) {
+            crank.finish();
+        }
+    } else {
+        drop(run);
+    }
+    if !in_callback() {
+        background::reap();
+    }
+}
+
+/// Starts a thread of the library: named, and with every signal blocked, so that the host's handlers run on the host's
+/// threads.
+pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot start a thread: {e}"));
+    // The new thread inherits this mask; there is no moment at which it has another.
+    let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
+    let spawned = thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
+    if let Err(e) = callers.thread_set_mask() {
+        log::error!("cannot restore the signal mask: {e}");
+    }
+    spawned.map_err(failed)
+}

@@ -1,0 +1,86 @@
+//! What observers are told.
+
+use crate::{payload::Command, status::Status, transport::Stage};
+use bytes::Bytes;
+
+/// What an observer can listen for.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+pub enum EventType {
+    /// The device has connected for the first time since losant_device_connect or losant_device_start: commands arrive
+    /// from now on.
+    LOSANT_EVENT_CONNECT = 1,
+    /// The device lost its connection and has connected again.
+    LOSANT_EVENT_RECONNECT = 2,
+    /// The connection has ended for good: by losant_device_close, or for the reason in `status` and `text`. Raised once
+    /// for every losant_device_connect or losant_device_start that succeeded, and the last event until the next one.
+    LOSANT_EVENT_CLOSE = 3,
+    /// Losant has sent a command: `name`, `payload`, `time_ms`, `time`.
+    LOSANT_EVENT_COMMAND = 4,
+    /// Something went wrong, as `status`, `stage` and `text` tell. The library goes on and tries again, unless a close
+    /// event follows.
+    LOSANT_EVENT_ERROR = 5,
+}
+
+impl EventType {
+    /// Every type, for lookups by number.
+    pub const ALL: &'static [EventType] = &[
+        EventType::LOSANT_EVENT_CONNECT,
+        EventType::LOSANT_EVENT_RECONNECT,
+        EventType::LOSANT_EVENT_CLOSE,
+        EventType::LOSANT_EVENT_COMMAND,
+        EventType::LOSANT_EVENT_ERROR,
+    ];
+
+    /// The type with this number, if there is one.
+    pub fn from_code(code: i32) -> Option<EventType> {
+        Self::ALL.iter().copied().find(|kind| *kind as i32 == code)
+    }
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// See [`EventType::LOSANT_EVENT_CONNECT`].
+    Connect,
+    /// See [`EventType::LOSANT_EVENT_RECONNECT`].
+    Reconnect,
+    /// See [`EventType::LOSANT_EVENT_CLOSE`].
+    Close(Trouble),
+    /// See [`EventType::LOSANT_EVENT_COMMAND`].
+    Command {
+        /// The decoded command.
+        command: Command,
+        /// The MQTT topic it came on.
+        topic: String,
+        /// The MQTT payload as it came.
+        message: Bytes,
+    },
+    /// See [`EventType::LOSANT_EVENT_ERROR`].
+    Error(Trouble),
+}
+
+/// What went wrong and where; for a close by request, [`Status::LOSANT_OK`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// How far the connection had come.
+    pub stage: Stage,
+    /// The cause.
+    pub status: Status,
+    /// English text about this one case.
+    pub text: String,
+}
+
+impl Event {
+    /// Which observers hear it.
+    pub fn event_type(&self) -> EventType {
+        match self {
+            Event::Connect => EventType::LOSANT_EVENT_CONNECT,
+            Event::Reconnect => EventType::LOSANT_EVENT_RECONNECT,
+            Event::Close(_) => EventType::LOSANT_EVENT_CLOSE,
+            Event::Command { .. } => EventType::LOSANT_EVENT_COMMAND,
+            Event::Error(_) => EventType::LOSANT_EVENT_ERROR,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Events in the shape that C reads.
+
+use super::{handle::losant_device, text::OutText};
+use crate::{
+    event::{Event, EventType, Trouble},
+    status::Status,
+    transport::Stage,
+};
+use std::{
+    ffi::{c_char, c_void},
+    ptr,
+};
+
+/// What has happened. Fields that do not belong to the type of the event are 0, NULL or empty.
+///
+/// Every pointer in it, and the struct itself, lives until the callback returns. Texts are UTF-8 and NUL-terminated; the
+/// length beside each counts bytes without the NUL. Later versions may add fields at the end.
+#[repr(C)]
+#[allow(non_camel_case_types, reason = "the C name")]
+pub struct losant_event {
+    /// What kind of event.
+    pub r#type: EventType,
+    /// Close and error: the cause. LOSANT_OK for a close by losant_device_close.
+    pub status: Status,
+    /// Close and error: how far the connection had come.
+    pub stage: Stage,
+    /// Close and error: English text about this one case, for a log. Never holds a key or a secret.
+    pub text: *const c_char,
+    /// Length of text in bytes.
+    pub text_len: usize,
+    /// All events: the device id.
+    pub device_id: *const c_char,
+    /// Length of device_id in bytes.
+    pub device_id_len: usize,
+    /// Command: its name.
+    pub name: *const c_char,
+    /// Length of name in bytes.
+    pub name_len: usize,
+    /// Command: its payload as JSON text, "null" if it has none. Losant's extended JSON: {"$undefined": true} has become
+    /// null; {"$date": …} stands as sent, losant_parse_time reads it.
+    pub payload: *const c_char,
+    /// Length of payload in bytes.
+    pub payload_len: usize,
+    /// Command: its time in milliseconds since 1970; the time of arrival if it has none.
+    pub time_ms: i64,
+    /// Command: its time as sent: ISO text, or the JSON text of the extended JSON object; empty if it has none.
+    pub time: *const c_char,
+    /// Length of time in bytes.
+    pub time_len: usize,
+    /// Command: the MQTT topic it came on.
+    pub topic: *const c_char,
+    /// Length of topic in bytes.
+    pub topic_len: usize,
+    /// Command: the whole MQTT message as it came.
+    pub message: *const c_char,
+    /// Length of message in bytes.
+    pub message_len: usize,
+}
+
+/// Receives events.
+///
+/// One at a time per device; on the thread that turns the loop (the one in losant_device_connect, losant_device_loop or
+/// losant_device_close, or the library's background thread); no library lock held, so any function may be called,
+/// losant_device_free too; after losant_device_free returns none runs; pointers die with the call.
+///
+/// Only blocking calls on the same device are refused inside a callback (LOSANT_ERR_IN_CALLBACK). Do not let C++
+/// exceptions or longjmp leave it.
+///
+/// @param device the device it happened to
+/// @param event what has happened; lives until the callback returns
+/// @param user_data as given to losant_device_add_event_observer
+#[allow(non_camel_case_types, reason = "the C name")]
+pub type losant_event_callback =
+    Option<unsafe extern "C" fn(device: *mut losant_device, event: *const losant_event, user_data: *mut c_void)>;
+
+/// Lends an event to C for the length of one call.
+pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&losant_event)) {
+    let id = OutText::new(device_id);
+    let mut texts: Vec<OutText> = Vec::new();
+    let mut view = losant_event {
+        r#type: event.event_type(),
+        status: Status::LOSANT_OK,
+        stage: Stage::LOSANT_STAGE_NONE,
+        text: ptr::null(),
+        text_len: 0,
+        device_id: id.as_ptr(),
+        device_id_len: id.len(),
+        name: ptr::null(),
+        name_len: 0,
+        payload: ptr::null(),
+        payload_len: 0,
+        time_ms: 0,
+        time: ptr::null(),
+        time_len: 0,
+        topic: ptr::null(),
+        topic_len: 0,
+        message: ptr::null(),
+        message_len: 0,
+    };
+    // The vector may move the texts, yet not the bytes that they own.
+    let mut lend = |text: &[u8]| {
+        let text = OutText::new(text);
+        let lent = (text.as_ptr(), text.len());
+        texts.push(text);
+        lent
+    };
+    match event {
+        Event::Connect | Event::Reconnect => {}
+        Event::Close(Trouble { stage, status, text }) | Event::Error(Trouble { stage, status, text }) => {
+            (view.stage, view.status) = (*stage, *status);
+            (view.text, view.text_len) = lend(text.as_bytes());
+        }
+        Event::Command { command, topic, message } => {
+            (view.name, view.name_len) = lend(command.name.as_bytes());
+            (view.payload, view.payload_len) = lend(command.payload.as_bytes());
+            (view.time, view.time_len) = lend(command.time.as_bytes());
+            view.time_ms = command.time_ms;
+            (view.topic, view.topic_len) = lend(topic.as_bytes());
+            (view.message, view.message_len) = lend(message);
+        }
+    }
+    call(&view);
+}
+
+impl EventType {
+    /// The type that C names by number.
+    pub(super) fn from_argument(number: i32) -> Result<Self, crate::Error> {
+        EventType::from_code(number).ok_or_else(|| {
+            let detail = format!("event is {number}, which is no losant_event_type");
+            crate::Error::new(Status::LOSANT_ERR_INVALID_ARGUMENT, detail)
+        })
+    }
+}

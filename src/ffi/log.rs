@@ -1,0 +1,144 @@
+//! The log: the library prints nothing, the host may listen.
+
+use super::{guard, text::c_string};
+use crate::status::{Error, Status, Status::*};
+use ::log::{Level, LevelFilter, Log, Metadata, Record};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    cell::Cell,
+    ffi::{c_char, c_int, c_void},
+    sync::Once,
+};
+
+/// How grave a log message is.
+#[repr(C)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum losant_log_level {
+    /// A call has failed; the message has the detail.
+    LOSANT_LOG_ERROR = 1,
+    /// Something went wrong that the library goes on from: a lost connection, a malformed command, a dropped state.
+    LOSANT_LOG_WARN = 2,
+    /// Connections that come and go.
+    LOSANT_LOG_INFO = 3,
+    /// Everything.
+    LOSANT_LOG_DEBUG = 4,
+}
+
+/// Receives log messages.
+///
+/// Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
+/// function of the library; what those would log is left out. It should return soon.
+///
+/// @param level a losant_log_level
+/// @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a
+/// secret.
+/// @param message_len its length in bytes, without the NUL
+/// @param user_data as given to losant_set_log_callback
+#[allow(non_camel_case_types, reason = "the C name")]
+pub type losant_log_callback =
+    Option<unsafe extern "C" fn(level: c_int, message: *const c_char, message_len: usize, user_data: *mut c_void)>;
+
+#[derive(Clone, Copy)]
+struct Sink {
+    callback: unsafe extern "C" fn(c_int, *const c_char, usize, *mut c_void),
+    /// An address, so that the sink may pass between threads; what it points to is the host's affair.
+    user_data: usize,
+}
+
+struct State {
+    sink: Option<Sink>,
+    /// Callbacks that run now.
+    running: usize,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { sink: None, running: 0 });
+static RETURNED: Condvar = Condvar::new();
+
+thread_local! {
+    static LOGGING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Sets where log messages go; by default nowhere.
+///
+/// One callback serves the whole process. After the function returns, the callback set before is not running on any other
+/// thread and is not called any more.
+///
+/// @param callback receives the messages; NULL switches the log off
+/// @param max_level the least grave level wanted, a losant_log_level; LOSANT_LOG_WARN suits production
+/// @param user_data handed to the callback; the library never looks at it
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_ARGUMENT if max_level is none of the levels; LOSANT_ERR_BUSY if a Rust host has
+/// a logger of its own
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_set_log_callback(
+    callback: losant_log_callback,
+    max_level: c_int,
+    user_data: *mut c_void,
+) -> Status {
+    guard("losant_set_log_callback", || {
+        let sink = callback.map(|callback| Sink { callback, user_data: user_data as usize });
+        set_sink(sink, max_level)
+    })
+}
+
+fn set_sink(sink: Option<Sink>, max_level: c_int) -> Result<(), Error> {
+    let level = match max_level {
+        1 => LevelFilter::Error,
+        2 => LevelFilter::Warn,
+        3 => LevelFilter::Info,
+        4 => LevelFilter::Debug,
+        other => {
+            return Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("max_level is {other}; it must be 1 to 4")));
+        }
+    };
+    static INSTALL: Once = Once::new();
+    INSTALL.call_once(|| {
+        // Fails where a Rust host has its own, which then gets the messages.
+        let _ = ::log::set_logger(&CLogger);
+    });
+    let mut state = STATE.lock();
+    ::log::set_max_level(if sink.is_some() { level } else { LevelFilter::Off });
+    state.sink = sink;
+    // Inside a log callback there is nothing to wait for but ourselves.
+    while state.running > 0 && !LOGGING.get() {
+        RETURNED.wait(&mut state);
+    }
+    Ok(())
+}
+
+struct CLogger;
+
+impl Log for CLogger {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // The libraries within have much to say that is of no use to a host.
+        metadata.target().starts_with("losant")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if !self.enabled(record.metadata()) || LOGGING.get() {
+            return;
+        }
+        let sink = {
+            let mut state = STATE.lock();
+            let Some(sink) = state.sink else { return };
+            state.running += 1;
+            sink
+        };
+        LOGGING.set(true);
+        let message = c_string(&record.args().to_string());
+        let level = match record.level() {
+            Level::Error => losant_log_level::LOSANT_LOG_ERROR,
+            Level::Warn => losant_log_level::LOSANT_LOG_WARN,
+            Level::Info => losant_log_level::LOSANT_LOG_INFO,
+            Level::Debug | Level::Trace => losant_log_level::LOSANT_LOG_DEBUG,
+        };
+        let (text, length) = (message.as_ptr(), message.as_bytes().len());
+        // SAFETY: the host gave this callback for these arguments; the text lives until after the call.
+        unsafe { (sink.callback)(level as c_int, text, length, sink.user_data as *mut c_void) };
+        LOGGING.set(false);
+        STATE.lock().running -= 1;
+        RETURNED.notify_all();
+    }
+
+    fn flush(&self) {}
+}

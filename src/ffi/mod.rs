@@ -1,0 +1,19 @@
+//! The C interface: pointers and strings in, status codes out. Checks, converts, calls, maps; the rules live elsewhere.
+//!
+//! The only module with `unsafe`. Every exported function enters through [`guard`] or [`guard_or`].
+
+mod device;
+mod event;
+mod global;
+mod guard;
+mod handle;
+mod log;
+mod text;
+
+pub use device::*;
+pub use event::*;
+pub use global::*;
+pub use handle::losant_device;
+pub use log::*;
+
+use guard::{guard, guard_or};

@@ -1,0 +1,55 @@
+//! Strings across the border.
+
+use crate::status::{Error, Status::*};
+use std::ffi::{CStr, CString, c_char};
+
+/// A text argument. `name` is for the error text.
+///
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string that nobody changes while the returned reference lives.
+pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Result<&'a str, Error> {
+    if text.is_null() {
+        return Err(Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")));
+    }
+    // SAFETY: not NULL, and NUL-terminated as this function demands.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map_err(|e| {
+        let at = e.valid_up_to();
+        Error::new(LOSANT_ERR_INVALID_UTF8, format!("{name} is not UTF-8 from byte {at} on"))
+    })
+}
+
+/// A place for a result.
+///
+/// # Safety
+/// `place` is NULL or points to memory for a `T` that nobody else uses while the returned reference lives.
+pub(super) unsafe fn out_argument<'a, T>(name: &str, place: *mut T) -> Result<&'a mut T, Error> {
+    // SAFETY: as this function demands; `T` is always a plain number or pointer, so any memory is a valid one.
+    unsafe { place.as_mut() }.ok_or_else(|| Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")))
+}
+
+/// A NUL-terminated copy of a text that may itself hold NUL bytes; its length tells a careful reader where it ends.
+pub(super) struct OutText(Vec<u8>);
+
+impl OutText {
+    pub fn new(text: impl Into<Vec<u8>>) -> Self {
+        let mut bytes = text.into();
+        bytes.push(0);
+        OutText(bytes)
+    }
+
+    pub fn as_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+
+    /// Without the NUL.
+    pub fn len(&self) -> usize {
+        self.0.len() - 1
+    }
+}
+
+/// For texts that C reads by their NUL alone: ends at the first one inside.
+pub(super) fn c_string(text: &str) -> CString {
+    let end = text.find('\0').unwrap_or(text.len());
+    CString::new(&text[..end]).unwrap_or_default()
+}

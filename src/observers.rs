@@ -1,0 +1,141 @@
+//! Who is told of events. User code runs here, with no lock held.
+
+use crate::{
+    device::Device,
+    event::{Event, EventType},
+    status::{Error, Status::*},
+};
+use parking_lot::{Condvar, Mutex};
+use std::{
+    cell::Cell,
+    sync::Arc,
+    thread::{self, ThreadId},
+};
+
+/// An observer's code.
+pub type Callback = dyn Fn(&Device, &Event) + Send + Sync;
+
+/// Names an observer for its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ObserverId(u64);
+
+struct Observer {
+    id: ObserverId,
+    event: EventType,
+    callback: Arc<Callback>,
+}
+
+#[derive(Default)]
+struct List {
+    observers: Vec<Observer>,
+    last_id: u64,
+    /// The callback that runs now, and where. One at a time: only the thread that turns the loop calls.
+    running: Option<(ObserverId, ThreadId)>,
+    /// No callback starts any more.
+    closed: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Observers {
+    list: Mutex<List>,
+    /// Signalled when a callback has returned.
+    returned: Condvar,
+}
+
+thread_local! {
+    static CALLBACKS_HERE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Whether this thread is inside a callback of any device.
+pub(crate) fn in_callback() -> bool {
+    CALLBACKS_HERE.get() > 0
+}
+
+impl Observers {
+    pub fn add(&self, event: EventType, callback: Arc<Callback>) -> ObserverId {
+        let mut list = self.list.lock();
+        list.last_id += 1;
+        let id = ObserverId(list.last_id);
+        list.observers.push(Observer { id, event, callback });
+        id
+    }
+
+    /// Removes an observer. Afterwards its callback does not run on another thread: where it does now, waits for it;
+    /// inside a callback, where waiting could be for ever, answers `LOSANT_ERR_BUSY` instead. Removed it is either way.
+    pub fn remove(&self, id: ObserverId) -> Result<(), Error> {
+        let mut list = self.list.lock();
+        let Some(at) = list.observers.iter().position(|observer| observer.id == id) else {
+            return Err(Error::new(LOSANT_ERR_NO_SUCH_OBSERVER, "no such observer: never added, or removed already"));
+        };
+        let observer = list.observers.remove(at);
+        let here = thread::current().id();
+        while matches!(list.running, Some((running, thread)) if running == id && thread != here) {
+            if in_callback() {
+                return Err(Error::new(
+                    LOSANT_ERR_BUSY,
+                    "observer removed, but its callback still runs on another thread",
+                ));
+            }
+            self.returned.wait(&mut list);
+        }
+        drop(list);
+        // User code may hang on the callback's destructor, so it runs without the lock.
+        drop(observer);
+        Ok(())
+    }
+
+    /// Removes all for good. Afterwards no callback starts; and, unless this is itself inside a callback, none runs on
+    /// another thread.
+    pub fn close(&self) {
+        let mut list = self.list.lock();
+        list.closed = true;
+        let observers = std::mem::take(&mut list.observers);
+        let here = thread::current().id();
+        while !in_callback() && matches!(list.running, Some((_, thread)) if thread != here) {
+            self.returned.wait(&mut list);
+        }
+        drop(list);
+        drop(observers);
+    }
+
+    /// Calls the observers of this event in the order they were added; one removed meanwhile is left out.
+    pub fn dispatch(&self, device: &Device, event: &Event) {
+        let ids: Vec<ObserverId> = {
+            let list = self.list.lock();
+            list.observers.iter().filter(|o| o.event == event.event_type()).map(|o| o.id).collect()
+        };
+        for id in ids {
+            let callback = {
+                let mut list = self.list.lock();
+                if list.closed {
+                    return;
+                }
+                let Some(callback) = list.observers.iter().find(|o| o.id == id).map(|o| o.callback.clone()) else {
+                    continue;
+                };
+                list.running = Some((id, thread::current().id()));
+                callback
+            };
+            let _running = Running::begin(self);
+            callback(device, event);
+        }
+    }
+}
+
+/// Marks the end of a callback, also when it panics.
+struct Running<'a>(&'a Observers);
+
+impl<'a> Running<'a> {
+    fn begin(observers: &'a Observers) -> Self {
+        CALLBACKS_HERE.set(CALLBACKS_HERE.get() + 1);
+        Running(observers)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        CALLBACKS_HERE.set(CALLBACKS_HERE.get() - 1);
+        self.0.list.lock().running = None;
+        self.0.returned.notify_all();
+    }
+}

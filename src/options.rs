@@ -1,0 +1,167 @@
+//! How a device connects and what it keeps, with the defaults.
+
+use crate::{
+    outbox::Limits,
+    status::{Error, Status::*},
+};
+use std::time::Duration;
+
+/// What carries MQTT.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+pub enum Transport {
+    /// MQTT straight over TCP, or over TLS when secure.
+    LOSANT_TRANSPORT_TCP = 0,
+    /// MQTT over WebSocket, for networks that let only web traffic through.
+    LOSANT_TRANSPORT_WEBSOCKETS = 1,
+}
+
+impl Transport {
+    /// The transport with this number, if there is one.
+    pub fn from_code(code: i32) -> Option<Transport> {
+        [Transport::LOSANT_TRANSPORT_TCP, Transport::LOSANT_TRANSPORT_WEBSOCKETS]
+            .into_iter()
+            .find(|transport| *transport as i32 == code)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub host: String,
+    /// `None`: the usual one for the transport.
+    pub port: Option<u16>,
+    pub secure: bool,
+    pub transport: Transport,
+    pub keep_alive: Duration,
+    pub qos: u8,
+    pub reconnect_initial: Duration,
+    pub reconnect_max: Duration,
+    pub connect_timeout: Duration,
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            host: "broker.losant.com".to_owned(),
+            port: None,
+            secure: true,
+            transport: Transport::LOSANT_TRANSPORT_TCP,
+            keep_alive: Duration::from_secs(15),
+            qos: 1,
+            reconnect_initial: Duration::from_secs(1),
+            reconnect_max: Duration::from_secs(60),
+            connect_timeout: Duration::from_secs(30),
+            // A night of one state a second, in a size that a device with 64 MB of memory can spare.
+            limits: Limits { messages: 50_000, bytes: 8 << 20, in_flight: 100 },
+        }
+    }
+}
+
+impl Options {
+    /// The port, and whether this build can do what is asked.
+    pub fn port(&self) -> Result<u16, Error> {
+        if self.secure {
+            return Err(Error::new(
+                LOSANT_ERR_NOT_SUPPORTED,
+                "this build has no TLS yet: set secure to false to connect without",
+            ));
+        }
+        if self.transport != Transport::LOSANT_TRANSPORT_TCP {
+            return Err(Error::new(LOSANT_ERR_NOT_SUPPORTED, "this build has no WebSocket transport yet"));
+        }
+        Ok(self.port.unwrap_or(1883))
+    }
+}
+
+/// Checks that `text` can stand as one level of an MQTT topic and as a client id.
+pub(crate) fn check_device_id(text: &str) -> Result<(), Error> {
+    let problem = if text.is_empty() {
+        "is empty"
+    } else if text.len() > 65_000 {
+        "is longer than 65,000 bytes"
+    } else if text.chars().any(|c| matches!(c, '/' | '+' | '#')) {
+        "contains one of / + #, which have a meaning in MQTT topics"
+    } else if text.chars().any(char::is_control) {
+        "contains a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("device_id {problem}")))
+}
+
+/// Checks the form of a text that goes into an MQTT packet. Its content is not repeated: it may be a secret.
+pub(crate) fn check_mqtt_text(name: &str, text: &str) -> Result<(), Error> {
+    let problem = if text.len() > usize::from(u16::MAX) {
+        "is longer than 65,535 bytes"
+    } else if text.contains('\0') {
+        "contains NUL"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} {problem}")))
+}
+
+pub(crate) fn check_host(host: &str) -> Result<(), Error> {
+    let problem = if host.is_empty() {
+        "is empty"
+    } else if host.len() > 255 {
+        "is longer than 255 bytes"
+    } else if host.contains("://") || host.contains('/') {
+        "is a URL; give the host name or address alone"
+    } else if host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "contains white space or a control character"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("host {problem}")))
+}
+
+/// Checks that a number is within its documented range.
+pub(crate) fn check_range(
+    name: &str,
+    unit: &str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<(), Error> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (low, high) = range.into_inner();
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} is {value} {unit}; it must be {low} to {high} {unit}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn device_ids_that_topics_can_hold() {
+        for id in ["507f191e810c19729de860ea", "a", "my device", "é"] {
+            assert_eq!(check_device_id(id), Ok(()), "{id}");
+        }
+        for id in ["", "a/b", "a+", "#", "a\n", "\u{0}"] {
+            let error = check_device_id(id).unwrap_err();
+            assert_eq!(error.status, LOSANT_ERR_INVALID_ARGUMENT, "{id}");
+            assert!(error.detail.starts_with("device_id "), "{error}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_not_urls() {
+        for host in ["broker.losant.com", "127.0.0.1", "::1", "[::1]"] {
+            assert_eq!(check_host(host), Ok(()), "{host}");
+        }
+        for host in ["", "mqtts://broker.losant.com", "a b", "host/path"] {
+            assert!(check_host(host).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_this_build_cannot_do_is_said() {
+        let secure = Options::default();
+        assert_eq!(secure.port().map_err(|e| e.status), Err(LOSANT_ERR_NOT_SUPPORTED));
+        assert_eq!(Options { secure: false, ..secure }.port(), Ok(1883));
+    }
+}

@@ -1,0 +1,203 @@
+//! Every way an operation can fail, one number per cause.
+//!
+//! The names are the C names: one spelling in Rust, in the header and in the documentation, so that a search finds
+//! every use. Numbers are never reused.
+
+use std::{ffi::CStr, fmt};
+
+/// What a function answers. 0 is success, every error is negative, and each cause has its own number, which is
+/// never reused in a later version.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+pub enum Status {
+    /// Success.
+    LOSANT_OK = 0,
+    /// A pointer argument that must not be NULL is NULL.
+    LOSANT_ERR_NULL_ARGUMENT = -1,
+    /// The device handle is NULL, was never issued, or has been freed.
+    LOSANT_ERR_INVALID_HANDLE = -2,
+    /// A text argument is not valid UTF-8.
+    LOSANT_ERR_INVALID_UTF8 = -3,
+    /// An argument is outside the documented range; the log names the argument and the reason.
+    LOSANT_ERR_INVALID_ARGUMENT = -4,
+    /// The state is not JSON; the log says where it stops being JSON.
+    LOSANT_ERR_INVALID_JSON = -5,
+    /// The state is JSON but not a JSON object.
+    LOSANT_ERR_NOT_AN_OBJECT = -6,
+    /// The state would make a message over the platform's limit of 256 KB (262,144 bytes).
+    LOSANT_ERR_TOO_LARGE = -7,
+    /// This build of the library cannot do what the option asks for.
+    LOSANT_ERR_NOT_SUPPORTED = -8,
+    /// The device is already connecting or connected; close it first.
+    LOSANT_ERR_ALREADY_RUNNING = -9,
+    /// The device is not connecting or connected, or not in the mode that this function needs.
+    LOSANT_ERR_NOT_RUNNING = -10,
+    /// Another thread is turning this device's loop.
+    LOSANT_ERR_BUSY = -11,
+    /// A call that would have to wait for the callback it is made from.
+    LOSANT_ERR_IN_CALLBACK = -12,
+    /// No observer was added with these arguments, or it has been removed already.
+    LOSANT_ERR_NO_SUCH_OBSERVER = -13,
+    /// The text is not a time in any accepted form.
+    LOSANT_ERR_INVALID_TIME = -14,
+    /// The operating system refused a resource (descriptors, memory, threads); the log has its words.
+    LOSANT_ERR_SYSTEM = -15,
+    /// A defect in the library; it was contained and the device is closed. Please report it.
+    LOSANT_ERR_INTERNAL = -16,
+    /// The host name could not be resolved.
+    LOSANT_ERR_RESOLVE = -20,
+    /// The broker's host refused the TCP connection.
+    LOSANT_ERR_REFUSED = -21,
+    /// The connection was not complete within the connect deadline; the text names the stage.
+    LOSANT_ERR_TIMED_OUT = -22,
+    /// The network failed, for example no route to the broker.
+    LOSANT_ERR_NETWORK = -23,
+    /// The broker closed the connection.
+    LOSANT_ERR_CONNECTION_LOST = -24,
+    /// Nothing came from the broker for two keep-alive periods: the link is dead.
+    LOSANT_ERR_KEEP_ALIVE = -25,
+    /// The broker sent something that is not MQTT 3.1.1.
+    LOSANT_ERR_PROTOCOL = -26,
+    /// The broker refused the subscription to the command topic; states still flow.
+    LOSANT_ERR_SUBSCRIBE_REFUSED = -27,
+    /// CONNACK return code 1: the broker does not speak MQTT 3.1.1.
+    LOSANT_ERR_PROTOCOL_VERSION = -30,
+    /// CONNACK return code 2: the broker does not accept this device id.
+    LOSANT_ERR_DEVICE_ID = -31,
+    /// CONNACK return code 3: the broker is not available at the moment.
+    LOSANT_ERR_SERVER_UNAVAILABLE = -32,
+    /// CONNACK return code 4: wrong access key or secret.
+    LOSANT_ERR_CREDENTIALS = -33,
+    /// CONNACK return code 5: the access key may not connect this device.
+    LOSANT_ERR_NOT_AUTHORIZED = -34,
+}
+
+use Status::*;
+
+impl Status {
+    /// Every status, for lookups by number.
+    pub const ALL: &'static [Status] = &[
+        LOSANT_OK,
+        LOSANT_ERR_NULL_ARGUMENT,
+        LOSANT_ERR_INVALID_HANDLE,
+        LOSANT_ERR_INVALID_UTF8,
+        LOSANT_ERR_INVALID_ARGUMENT,
+        LOSANT_ERR_INVALID_JSON,
+        LOSANT_ERR_NOT_AN_OBJECT,
+        LOSANT_ERR_TOO_LARGE,
+        LOSANT_ERR_NOT_SUPPORTED,
+        LOSANT_ERR_ALREADY_RUNNING,
+        LOSANT_ERR_NOT_RUNNING,
+        LOSANT_ERR_BUSY,
+        LOSANT_ERR_IN_CALLBACK,
+        LOSANT_ERR_NO_SUCH_OBSERVER,
+        LOSANT_ERR_INVALID_TIME,
+        LOSANT_ERR_SYSTEM,
+        LOSANT_ERR_INTERNAL,
+        LOSANT_ERR_RESOLVE,
+        LOSANT_ERR_REFUSED,
+        LOSANT_ERR_TIMED_OUT,
+        LOSANT_ERR_NETWORK,
+        LOSANT_ERR_CONNECTION_LOST,
+        LOSANT_ERR_KEEP_ALIVE,
+        LOSANT_ERR_PROTOCOL,
+        LOSANT_ERR_SUBSCRIBE_REFUSED,
+        LOSANT_ERR_PROTOCOL_VERSION,
+        LOSANT_ERR_DEVICE_ID,
+        LOSANT_ERR_SERVER_UNAVAILABLE,
+        LOSANT_ERR_CREDENTIALS,
+        LOSANT_ERR_NOT_AUTHORIZED,
+    ];
+
+    /// The number that C sees.
+    pub const fn code(self) -> i32 {
+        self as i32
+    }
+
+    /// The status with this number, if there is one.
+    pub fn from_code(code: i32) -> Option<Status> {
+        Self::ALL.iter().copied().find(|status| status.code() == code)
+    }
+
+    /// One fixed English phrase.
+    pub const fn text(self) -> &'static CStr {
+        match self {
+            LOSANT_OK => c"success",
+            LOSANT_ERR_NULL_ARGUMENT => c"an argument is NULL",
+            LOSANT_ERR_INVALID_HANDLE => c"not a device handle, or the device has been freed",
+            LOSANT_ERR_INVALID_UTF8 => c"a text argument is not UTF-8",
+            LOSANT_ERR_INVALID_ARGUMENT => c"an argument is outside its range",
+            LOSANT_ERR_INVALID_JSON => c"the state is not JSON",
+            LOSANT_ERR_NOT_AN_OBJECT => c"the state is not a JSON object",
+            LOSANT_ERR_TOO_LARGE => c"the message would be over 256 KB",
+            LOSANT_ERR_NOT_SUPPORTED => c"not supported by this build of the library",
+            LOSANT_ERR_ALREADY_RUNNING => c"the device is already connecting or connected",
+            LOSANT_ERR_NOT_RUNNING => c"the device is not connecting or connected in the mode this needs",
+            LOSANT_ERR_BUSY => c"another thread is at work on this device",
+            LOSANT_ERR_IN_CALLBACK => c"not possible from inside this callback",
+            LOSANT_ERR_NO_SUCH_OBSERVER => c"no such observer",
+            LOSANT_ERR_INVALID_TIME => c"not a time in any accepted form",
+            LOSANT_ERR_SYSTEM => c"the operating system refused a resource",
+            LOSANT_ERR_INTERNAL => c"a defect in liblosant, contained",
+            LOSANT_ERR_RESOLVE => c"the host name could not be resolved",
+            LOSANT_ERR_REFUSED => c"the connection was refused",
+            LOSANT_ERR_TIMED_OUT => c"the connection was not complete within its deadline",
+            LOSANT_ERR_NETWORK => c"the network failed",
+            LOSANT_ERR_CONNECTION_LOST => c"the broker closed the connection",
+            LOSANT_ERR_KEEP_ALIVE => c"the broker no longer answers",
+            LOSANT_ERR_PROTOCOL => c"the broker does not speak MQTT 3.1.1",
+            LOSANT_ERR_SUBSCRIBE_REFUSED => c"the broker refused the command subscription",
+            LOSANT_ERR_PROTOCOL_VERSION => c"the broker refused the protocol version (CONNACK 1)",
+            LOSANT_ERR_DEVICE_ID => c"the broker refused the device id (CONNACK 2)",
+            LOSANT_ERR_SERVER_UNAVAILABLE => c"the broker is unavailable (CONNACK 3)",
+            LOSANT_ERR_CREDENTIALS => c"the broker refused the access key or secret (CONNACK 4)",
+            LOSANT_ERR_NOT_AUTHORIZED => c"the broker did not authorize the device (CONNACK 5)",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text().to_string_lossy())
+    }
+}
+
+/// A status with the detail that belongs to this one failure, for example which argument and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The cause.
+    pub status: Status,
+    /// English text about this one failure. Never holds a key or secret.
+    pub detail: String,
+}
+
+impl Error {
+    pub(crate) fn new(status: Status, detail: impl Into<String>) -> Self {
+        Error { status, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_is_found_by_its_number_and_has_its_own_text() {
+        let mut texts = std::collections::HashSet::new();
+        for status in Status::ALL {
+            assert_eq!(Status::from_code(status.code()), Some(*status));
+            assert!(texts.insert(status.text()), "{status:?} shares its text");
+        }
+        assert_eq!(Status::from_code(1), None);
+        assert_eq!(Status::from_code(i32::MIN), None);
+    }
+}

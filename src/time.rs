@@ -1,0 +1,241 @@
+//! Wall time, monotonic time, and the texts that stand for them.
+//!
+//! Everything that depends on time takes a [`Now`], so that tests can pass any they like.
+
+use crate::status::{Error, Status::LOSANT_ERR_INVALID_TIME};
+use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// No state was ever taken before this library was built, so a wall clock that says so is wrong. A day is forgiven to
+/// the clock of the machine that built it.
+const BUILT_MS: i64 = parse_decimal(env!("LOSANT_BUILT_MS")) - 86_400_000;
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// For timers and ages.
+    pub instant: Instant,
+    /// Milliseconds since 1970, for timestamps; wrong on a device whose clock has not been set yet.
+    pub wall_ms: i64,
+}
+
+impl Now {
+    pub fn read() -> Self {
+        Now { instant: Instant::now(), wall_ms: wall_ms() }
+    }
+
+    /// Whether the wall clock can be right.
+    pub fn wall_is_plausible(&self) -> bool {
+        self.wall_ms >= BUILT_MS
+    }
+}
+
+fn wall_ms() -> i64 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(_) => 0,
+    }
+}
+
+/// When a state was taken, kept in the form that stays true while the state waits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stamp {
+    /// Milliseconds since 1970.
+    Wall(i64),
+    /// This long before that moment of the monotonic clock: the wall clock was wrong when the state came.
+    Before(Instant, Duration),
+}
+
+impl Stamp {
+    /// `time_ms` as in `losant_device_send_state`: 0 now, positive since 1970, negative that long ago.
+    pub fn new(time_ms: i64, now: Now) -> Self {
+        if time_ms > 0 {
+            Stamp::Wall(time_ms)
+        } else if now.wall_is_plausible() {
+            Stamp::Wall(now.wall_ms.saturating_add(time_ms))
+        } else {
+            Stamp::Before(now.instant, Duration::from_millis(time_ms.unsigned_abs()))
+        }
+    }
+
+    /// The `time` of the state payload: milliseconds since 1970, or negative, that many milliseconds ago, where the
+    /// device still has no right clock (a form that the platform documents).
+    pub fn resolve(self, now: Now) -> i64 {
+        match self {
+            Stamp::Wall(ms) => ms,
+            Stamp::Before(instant, earlier) => {
+                let age = now.instant.saturating_duration_since(instant).saturating_add(earlier);
+                let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+                // 0 would mean 1970 to the platform, so the youngest age is one millisecond.
+                if now.wall_is_plausible() { now.wall_ms.saturating_sub(age) } else { -age.max(1) }
+            }
+        }
+    }
+}
+
+/// Milliseconds since 1970 of a time in any form that the platform uses: ISO 8601 text with `Z`, `±HH:MM`, `±HHMM`,
+/// `±HH` or no offset (then UTC), a number of milliseconds, or the extended JSON `{"$date": …}` of either or of
+/// `{"$numberLong": "…"}`. Text may stand in JSON quotes or not.
+pub fn parse_time(text: &str) -> Result<i64, Error> {
+    let text = text.trim();
+    let parsed = match text.as_bytes().first() {
+        Some(b'{') => parse_extended(text),
+        Some(b'"') => serde_json::from_str::<String>(text).ok().and_then(|inner| parse_plain(inner.trim())),
+        _ => parse_plain(text),
+    };
+    parsed.ok_or_else(|| {
+        let shown: String = text.chars().take(40).collect();
+        Error::new(LOSANT_ERR_INVALID_TIME, format!("time is not ISO 8601, a number or extended JSON: {shown:?}"))
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendedDate<'a> {
+    #[serde(rename = "$date", borrow)]
+    date: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExtendedLong {
+    #[serde(rename = "$numberLong")]
+    long: String,
+}
+
+/// `{"$date": X}`, and `{"$numberLong": "N"}` both as X and alone.
+fn parse_extended(text: &str) -> Option<i64> {
+    if let Ok(long) = serde_json::from_str::<ExtendedLong>(text) {
+        return long.long.trim().parse().ok();
+    }
+    let inner = serde_json::from_str::<ExtendedDate>(text).ok()?.date.get();
+    match inner.as_bytes().first()? {
+        b'"' => parse_plain(serde_json::from_str::<String>(inner).ok()?.trim()),
+        b'{' => serde_json::from_str::<ExtendedLong>(inner).ok()?.long.trim().parse().ok(),
+        _ => parse_number(inner),
+    }
+}
+
+fn parse_plain(text: &str) -> Option<i64> {
+    parse_number(text).or_else(|| parse_iso(text))
+}
+
+fn parse_number(text: &str) -> Option<i64> {
+    if let Ok(ms) = text.parse::<i64>() {
+        return Some(ms);
+    }
+    // 1.5e12 is a JSON number too. Outside ±2^53 a double no longer holds whole milliseconds.
+    let ms = serde_json::from_str::<f64>(text).ok()?;
+    (ms.abs() < 9_007_199_254_740_992.0).then_some(ms as i64)
+}
+
+fn parse_iso(text: &str) -> Option<i64> {
+    const WITH_OFFSET: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"];
+    const WITHOUT_OFFSET: [&str; 2] = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M"];
+    if !text.is_ascii() || text.len() < 10 {
+        return None;
+    }
+    // A space and lower case letters are what databases and loggers write.
+    let mut text = text.to_ascii_uppercase();
+    if text.as_bytes().get(10) == Some(&b' ') {
+        text.replace_range(10..11, "T");
+    }
+    let with_offset = WITH_OFFSET.iter().find_map(|format| DateTime::parse_from_str(&text, format).ok());
+    if let Some(time) = with_offset {
+        return Some(time.timestamp_millis());
+    }
+    let without = WITHOUT_OFFSET.iter().find_map(|format| NaiveDateTime::parse_from_str(&text, format).ok());
+    let date = || NaiveDate::parse_from_str(&text, "%Y-%m-%d").ok().and_then(|date| date.and_hms_opt(0, 0, 0));
+    Some(without.or_else(date)?.and_utc().timestamp_millis())
+}
+
+const fn parse_decimal(text: &str) -> i64 {
+    let bytes = text.as_bytes();
+    let mut value = 0;
+    let mut i = 0;
+    while i < bytes.len() {
+        value = value * 10 + (bytes[i] - b'0') as i64;
+        i += 1;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_464_743_391_145;
+
+    #[test]
+    fn every_accepted_form_of_a_time() {
+        for (text, expected) in [
+            ("2016-06-01T01:09:51.145Z", MS),
+            ("2016-06-01T01:09:51.145z", MS),
+            ("2016-06-01t01:09:51.145", MS),
+            ("2016-06-01 01:09:51.145", MS),
+            ("2016-06-01T03:09:51.145+02:00", MS),
+            ("2016-06-01T03:09:51.145+0200", MS),
+            ("2016-06-01T03:09:51.145+02", MS),
+            ("2016-05-31T19:39:51.145-05:30", MS),
+            ("2016-06-01T01:09:51Z", MS - 145),
+            ("2016-06-01T01:09Z", MS - 51_145),
+            ("2016-06-01", 1_464_739_200_000),
+            ("1969-12-31T23:59:59.999Z", -1),
+            ("1464743391145", MS),
+            ("-5", -5),
+            ("1.464743391145e12", MS),
+            ("\"2016-06-01T01:09:51.145Z\"", MS),
+            ("\"1464743391145\"", MS),
+            (" {\"$date\": \"2016-06-01T01:09:51.145Z\"} ", MS),
+            ("{\"$date\":\"2016-06-01T03:09:51.145+02\"}", MS),
+            ("{\"$date\":1464743391145}", MS),
+            ("{\"$date\":{\"$numberLong\":\"1464743391145\"}}", MS),
+            ("{\"$numberLong\":\"1464743391145\"}", MS),
+        ] {
+            assert_eq!(parse_time(text).ok(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_is_refused() {
+        for text in [
+            "",
+            "now",
+            "2016-13-01T00:00:00Z",
+            "2016-06-01T25:00:00Z",
+            "2016-06-01T01:09:51.145+99:99x",
+            "{\"$date\":null}",
+            "{\"$date\":{}}",
+            "{\"$date\":\"x\"}",
+            "{\"$undefined\":true}",
+            "\"",
+            "{",
+            "1e300",
+            "NaN",
+            "½016-06-01T01:09:51Z",
+        ] {
+            assert_eq!(parse_time(text).map_err(|e| e.status), Err(LOSANT_ERR_INVALID_TIME), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_state_keeps_its_time_whatever_the_wall_clock_does() {
+        let start = Instant::now();
+        let right = Now { instant: start, wall_ms: BUILT_MS + 1_000 };
+        let wrong = Now { instant: start, wall_ms: 5_000 };
+        let later = |now: Now, ms| Now { instant: now.instant + Duration::from_millis(ms), ..now };
+
+        assert_eq!(Stamp::new(0, right).resolve(later(right, 500)), BUILT_MS + 1_000);
+        assert_eq!(Stamp::new(-300, right).resolve(later(right, 500)), BUILT_MS + 700);
+        assert_eq!(Stamp::new(77, wrong).resolve(later(wrong, 500)), 77);
+        // No clock at either moment: relative, and older at every resend.
+        assert_eq!(Stamp::new(0, wrong).resolve(wrong), -1);
+        assert_eq!(Stamp::new(-300, wrong).resolve(later(wrong, 500)), -800);
+        // The clock was set while the state waited.
+        let set = Now { instant: start + Duration::from_millis(500), wall_ms: BUILT_MS + 9_000 };
+        assert_eq!(Stamp::new(-300, wrong).resolve(set), BUILT_MS + 8_200);
+        assert_eq!(Stamp::new(i64::MIN, right).resolve(right), i64::MIN + BUILT_MS + 1_000);
+    }
+}

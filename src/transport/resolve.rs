@@ -1,0 +1,52 @@
+//! Host names to addresses. The system's resolver blocks, so it gets a short-lived thread of its own, which nobody
+//! waits for: it holds nothing but its answer's place.
+
+use super::Notify;
+use crate::{
+    driver::spawn_quiet,
+    status::{Error, Status::*},
+};
+use parking_lot::Mutex;
+use std::{
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
+};
+
+type Answer = Result<Vec<SocketAddr>, Error>;
+
+pub(crate) struct Resolution {
+    answer: Arc<Mutex<Option<Answer>>>,
+}
+
+impl Resolution {
+    /// Starts the look-up of `host`; an IP address (IPv6 with or without brackets) is answered at once.
+    pub fn start(host: &str, port: u16, notify: Notify) -> Result<Self, Error> {
+        let answer = Arc::new(Mutex::new(None));
+        if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            *answer.lock() = Some(Ok(vec![SocketAddr::new(ip, port)]));
+            return Ok(Resolution { answer });
+        }
+        let (place, host) = (answer.clone(), host.to_owned());
+        spawn_quiet("losant-resolve", move || {
+            *place.lock() = Some(look_up(&host, port));
+            notify();
+        })?;
+        Ok(Resolution { answer })
+    }
+
+    /// The answer, once.
+    pub fn take(&self) -> Option<Answer> {
+        self.answer.lock().take()
+    }
+}
+
+fn look_up(host: &str, port: u16) -> Answer {
+    let failed = |why: String| Err(Error::new(LOSANT_ERR_RESOLVE, format!("cannot resolve {host}: {why}")));
+    match (host, port).to_socket_addrs() {
+        Ok(addresses) => {
+            let addresses: Vec<_> = addresses.collect();
+            if addresses.is_empty() { failed("no address".into()) } else { Ok(addresses) }
+        }
+        Err(e) => failed(e.to_string()),
+    }
+}
