@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod c_program;
+pub mod interface;
 pub mod lane;
 pub mod process;
 pub mod subscriber;
