@@ -2,6 +2,7 @@
 //! that knows nothing of the library tells what arrived. The programs are in `c/`, what the tests share in `support/`.
 
 mod header;
+mod misuse;
 mod reporting;
 mod support;
 mod symbols;

@@ -27,8 +27,8 @@
 #endif
 
 #define DEVICE_ID "507f191e810c19729de860ea"
-#define KEY "key"
-#define SECRET "secret"
+#define KEY "7c6f2a9e"
+#define SECRET "b1946ac92492d234"
 
 /* Ends the program with the place and the text of what is not as it should be. */
 #define CHECK(condition)                                                                                               \

@@ -24,8 +24,8 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// What every test broker lets in.
 pub const DEVICE_ID: &str = "507f191e810c19729de860ea";
-pub const KEY: &str = "key";
-pub const SECRET: &str = "secret";
+pub const KEY: &str = "7c6f2a9e";
+pub const SECRET: &str = "b1946ac92492d234";
 
 pub fn state_topic() -> String {
     format!("losant/{DEVICE_ID}/state")
