@@ -11,8 +11,10 @@
 
 #include "losant.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +106,22 @@ MAYBE_UNUSED static int latch_wait(struct latch *latch, int count)
     int value = latch->value;
     pthread_mutex_unlock(&latch->mutex);
     return value;
+}
+
+/* Waits until this process has so many threads left. */
+MAYBE_UNUSED static void wait_for_threads(int wanted)
+{
+    int found;
+    do {
+        DIR *tasks = opendir("/proc/self/task");
+        CHECK(tasks != NULL);
+        found = 0;
+        for (struct dirent *task = readdir(tasks); task; task = readdir(tasks)) {
+            found += task->d_name[0] != '.';
+        }
+        closedir(tasks);
+        sched_yield();
+    } while (found != wanted);
 }
 
 /* A device for the broker at argv[1], port argv[2], which comes back fast. */

@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod c_program;
+pub mod fake_broker;
 pub mod interface;
 pub mod lane;
 pub mod process;
@@ -11,6 +12,7 @@ pub use broker::Broker;
 pub use c_program::CProgram;
 pub use lane::{Lane, WAYS};
 pub(crate) use lane::in_every_lane;
+pub use fake_broker::{Answers, FakeBroker};
 pub use process::Process;
 pub use subscriber::Subscriber;
 

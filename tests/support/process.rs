@@ -112,6 +112,8 @@ impl Process {
     pub fn finish(mut self) -> Vec<String> {
         let status = self.wait();
         assert!(status.success(), "{} ended with {status}", self.name);
+        // Neither the library nor valgrind has a word to add.
+        assert_eq!(self.errors(), "", "{} wrote to stderr", self.name);
         std::mem::take(&mut self.seen)
     }
 
