@@ -13,6 +13,7 @@ use rumqttc::{
     SubscribeReasonCode, mqttbytes,
 };
 use std::time::{Duration, Instant};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Packets longer than this end the connection before their bytes are stored: four times what the platform sends.
 const MAX_INCOMING: usize = 1 << 20;
@@ -23,8 +24,8 @@ const SUBSCRIBE_ID: u16 = 1;
 /// What a session needs to know of its device. Not printable: it holds the secret.
 pub(crate) struct Identity {
     pub client_id: String,
-    pub username: String,
-    pub password: String,
+    /// Access key and secret.
+    pub login: Option<(String, Zeroizing<String>)>,
     pub command_topic: String,
     pub keep_alive: Duration,
 }
@@ -73,16 +74,20 @@ pub(crate) struct Session {
 impl Session {
     /// Begins with CONNECT in the output. `answer_by` is the connect deadline, `answer_within` its length, which the
     /// SUBSCRIBE gets anew.
-    pub fn new(login: &Identity, now: Instant, answer_by: Instant, answer_within: Duration) -> Self {
-        let mut connect = Connect::new(login.client_id.as_str());
-        connect.keep_alive = u16::try_from(login.keep_alive.as_secs()).unwrap_or(u16::MAX);
-        connect.login = Some(Login { username: login.username.clone(), password: login.password.clone() });
+    pub fn new(identity: &Identity, now: Instant, answer_by: Instant, answer_within: Duration) -> Self {
+        let mut connect = Connect::new(identity.client_id.as_str());
+        connect.keep_alive = u16::try_from(identity.keep_alive.as_secs()).unwrap_or(u16::MAX);
+        connect.login =
+            identity.login.as_ref().map(|(key, secret)| Login { username: key.clone(), password: secret.to_string() });
         let mut output = BytesMut::new();
         written(connect.write(&mut output));
+        if let Some(login) = &mut connect.login {
+            login.password.zeroize();
+        }
         Session {
             state: State::AwaitsConnack,
-            command_topic: login.command_topic.clone(),
-            keep_alive: login.keep_alive,
+            command_topic: identity.command_topic.clone(),
+            keep_alive: identity.keep_alive,
             answer_by,
             answer_within,
             last_sent: now,
@@ -161,6 +166,7 @@ impl Session {
     }
 
     /// Whether the broker has answered the subscription too.
+    #[cfg(test)]
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -313,14 +319,13 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let now = Instant::now();
-            let login = Identity {
+            let identity = Identity {
                 client_id: "d1".into(),
-                username: "key".into(),
-                password: "secret".into(),
+                login: Some(("key".into(), Zeroizing::new("secret".into()))),
                 command_topic: "losant/d1/command".into(),
                 keep_alive: KEEP_ALIVE,
             };
-            Bench { session: Session::new(&login, now, now + DEADLINE, DEADLINE), now }
+            Bench { session: Session::new(&identity, now, now + DEADLINE, DEADLINE), now }
         }
 
         fn open() -> Self {

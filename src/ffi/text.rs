@@ -19,6 +19,18 @@ pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Resul
     })
 }
 
+/// A text argument that may be NULL.
+///
+/// # Safety
+/// As for [`text_argument`].
+pub(super) unsafe fn optional_text_argument<'a>(name: &str, text: *const c_char) -> Result<Option<&'a str>, Error> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as this function demands.
+    unsafe { text_argument(name, text) }.map(Some)
+}
+
 /// A place for a result.
 ///
 /// # Safety
