@@ -9,8 +9,8 @@ use crate::status::{
 };
 use bytes::{Bytes, BytesMut};
 use rumqttc::{
-    Connect, ConnectReturnCode, Disconnect, Login, Packet, PingReq, PubAck, Publish, QoS, SubAck, Subscribe,
-    SubscribeReasonCode, mqttbytes,
+    ConnAck, Connect, ConnectReturnCode, Disconnect, FixedHeader, Login, PacketType, PingReq, PubAck, Publish, QoS,
+    SubAck, Subscribe, SubscribeReasonCode, mqttbytes,
 };
 use std::time::{Duration, Instant};
 use zeroize::{Zeroize, Zeroizing};
@@ -107,10 +107,13 @@ impl Session {
         self.input.extend_from_slice(bytes);
         loop {
             self.input.first().map_or(Ok(()), |first| known_type(*first))?;
-            match Packet::read(&mut self.input, MAX_INCOMING) {
-                Ok(packet) => self.handle(packet, now, happened)?,
+            match mqttbytes::check(self.input.iter(), MAX_INCOMING) {
+                Ok(header) => {
+                    let packet = self.input.split_to(header.frame_length()).freeze();
+                    self.handle(header, packet, now, happened)?;
+                }
                 Err(mqttbytes::Error::InsufficientBytes(_)) => break,
-                Err(e) => return Err(Error::new(LOSANT_ERR_PROTOCOL, format!("malformed MQTT packet: {e}"))),
+                Err(e) => return Err(malformed(e)),
             }
         }
         if self.input.is_empty() {
@@ -120,10 +123,22 @@ impl Session {
         Ok(())
     }
 
-    fn handle(&mut self, packet: Packet, now: Instant, happened: &mut Vec<Incoming>) -> Result<(), Error> {
-        match (self.state, packet) {
-            (State::AwaitsConnack, Packet::ConnAck(ack)) => {
-                accepted(ack.code)?;
+    fn handle(
+        &mut self,
+        header: FixedHeader,
+        packet: Bytes,
+        now: Instant,
+        happened: &mut Vec<Incoming>,
+    ) -> Result<(), Error> {
+        let kind = header.packet_type().map_err(malformed)?;
+        // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
+        if (self.state == State::AwaitsConnack) != (kind == PacketType::ConnAck) {
+            let detail = format!("the broker sent a packet that has no place here: {kind:?}");
+            return Err(Error::new(LOSANT_ERR_PROTOCOL, detail));
+        }
+        match kind {
+            PacketType::ConnAck => {
+                accepted(ConnAck::read(header, packet).map_err(malformed)?.code)?;
                 self.state = State::AwaitsSuback;
                 self.answer_by = now + self.answer_within;
                 let mut subscribe = Subscribe::new(self.command_topic.as_str(), QoS::AtMostOnce);
@@ -131,20 +146,19 @@ impl Session {
                 written(subscribe.write(&mut self.output));
                 happened.push(Incoming::Accepted);
             }
-            // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
-            (State::AwaitsConnack, other) => return Err(unexpected(&other)),
-            (_, Packet::ConnAck(ack)) => return Err(unexpected(&Packet::ConnAck(ack))),
-            (State::AwaitsSuback, Packet::SubAck(SubAck { pkid: SUBSCRIBE_ID, return_codes })) => {
-                self.state = State::Open;
-                let refused = !matches!(return_codes.as_slice(), [SubscribeReasonCode::Success(_)]);
-                happened.push(Incoming::Subscribed { refused });
+            PacketType::SubAck => {
+                let ack = SubAck::read(header, packet).map_err(malformed)?;
+                // One that was not asked for does no harm.
+                if self.state == State::AwaitsSuback && ack.pkid == SUBSCRIBE_ID {
+                    self.state = State::Open;
+                    let refused = !matches!(ack.return_codes.as_slice(), [SubscribeReasonCode::Success(_)]);
+                    happened.push(Incoming::Subscribed { refused });
+                }
             }
-            (_, Packet::PubAck(ack)) => happened.push(Incoming::Acked(ack.pkid)),
-            (_, Packet::Publish(publish)) => self.message(publish, happened)?,
-            (_, Packet::PingResp) => {}
-            // Answers to packets that were never sent do no harm.
-            (_, Packet::SubAck(_) | Packet::UnsubAck(_)) => {}
-            (_, other) => return Err(unexpected(&other)),
+            PacketType::PubAck => happened.push(Incoming::Acked(PubAck::read(header, packet).map_err(malformed)?.pkid)),
+            PacketType::Publish => self.message(Publish::read(header, packet).map_err(malformed)?, happened)?,
+            // PINGRESP has done its work by arriving; [`known_type`] lets nothing else pass but UNSUBACK.
+            _ => {}
         }
         Ok(())
     }
@@ -293,11 +307,8 @@ fn known_type(first: u8) -> Result<(), Error> {
     }
 }
 
-fn unexpected(packet: &Packet) -> Error {
-    // The variant's name alone: a packet's content may be anything.
-    let shown = format!("{packet:?}");
-    let name: String = shown.chars().take_while(char::is_ascii_alphanumeric).collect();
-    Error::new(LOSANT_ERR_PROTOCOL, format!("the broker sent a packet that has no place here: {name}"))
+fn malformed(e: mqttbytes::Error) -> Error {
+    Error::new(LOSANT_ERR_PROTOCOL, format!("malformed MQTT packet: {e}"))
 }
 
 #[cfg(test)]

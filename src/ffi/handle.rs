@@ -73,6 +73,7 @@ pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
 }
 
 /// The device of a handle.
+#[inline(never)]
 pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
     let registry = REGISTRY.read();
     let found = decode(handle).and_then(|(index, generation)| {

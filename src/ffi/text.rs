@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_char};
 ///
 /// # Safety
 /// `text` is NULL or points to a NUL-terminated string that nobody changes while the returned reference lives.
+#[inline(never)]
 pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Result<&'a str, Error> {
     if text.is_null() {
         return Err(Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")));
@@ -23,6 +24,7 @@ pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Resul
 ///
 /// # Safety
 /// As for [`text_argument`].
+#[inline(never)]
 pub(super) unsafe fn optional_text_argument<'a>(name: &str, text: *const c_char) -> Result<Option<&'a str>, Error> {
     if text.is_null() {
         return Ok(None);

@@ -132,7 +132,7 @@ impl Connecting {
                 }
             },
             Step::Tls(handshake) => self.after_tls(handshake.handshake()),
-            Step::WebSocket(opening) => after_websocket(websocket::advance(*opening)?),
+            Step::WebSocket(opening) => after_websocket(opening.advance()?),
             Step::Taken => Ok(Outcome::Wait(Step::Taken)),
         }
     }
@@ -159,7 +159,7 @@ impl Connecting {
             return Ok(Outcome::Arrived(stream.into()));
         };
         self.stage = LOSANT_STAGE_WEBSOCKET;
-        after_websocket(websocket::open(stream, &self.target.authority(), path, self.target.trust.is_some())?)
+        after_websocket(websocket::open(stream, &self.target.authority(), path)?)
     }
 
     /// Opens a socket to the next address that lets itself be tried; the last failure if there is none.

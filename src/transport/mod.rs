@@ -9,6 +9,7 @@ mod resolve;
 mod socket;
 mod stream;
 mod tls;
+mod upgrade;
 mod websocket;
 
 pub(crate) use connect::{Connecting, Target};

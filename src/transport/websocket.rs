@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (MQTT 3.1.1 section 6): binary frames of the sub-protocol "mqtt", whose bounds mean nothing, as one
 //! byte stream.
 
-use super::stream::Plain;
+use super::{fault, stream::Plain, upgrade::Upgrade};
 use crate::status::{Error, Status::*};
 use std::{
     io::{self, Read, Write},
@@ -9,19 +9,20 @@ use std::{
 };
 use tungstenite::{
     Bytes, Message, WebSocket,
-    error::{CapacityError, ProtocolError, SubProtocolError},
-    handshake::{
-        HandshakeError, MidHandshake,
-        client::{ClientHandshake, Request, generate_key},
-    },
-    protocol::WebSocketConfig,
+    error::{CapacityError, ProtocolError},
+    protocol::{Role, WebSocketConfig},
 };
 
 /// As much as one MQTT packet may hold, and the frame's surplus.
 const MAX_MESSAGE: usize = 2 << 20;
 
 /// A handshake on its way.
-pub(super) type Opening = MidHandshake<ClientHandshake<Plain>>;
+pub(super) struct Opening {
+    stream: Plain,
+    upgrade: Upgrade,
+    request: Vec<u8>,
+    sent: usize,
+}
 
 pub(super) enum Opened {
     Yes(Box<WsStream>),
@@ -29,56 +30,36 @@ pub(super) enum Opened {
 }
 
 /// Asks for a WebSocket. `authority` is host and port as in a URL.
-pub(super) fn open(stream: Plain, authority: &str, path: &str, secure: bool) -> Result<Opened, Error> {
-    let scheme = if secure { "wss" } else { "ws" };
-    let request = Request::builder()
-        .uri(format!("{scheme}://{authority}{path}"))
-        .header("Host", authority)
-        .header("Connection", "Upgrade")
-        .header("Upgrade", "websocket")
-        .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", generate_key())
-        .header("Sec-WebSocket-Protocol", "mqtt")
-        .body(())
-        .map_err(|e| {
-            Error::new(LOSANT_ERR_WEBSOCKET, format!("no WebSocket request can be made for {authority}{path}: {e}"))
-        })?;
-    // Small buffers: they are held for the life of the connection. Nothing is held back on writing.
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .write_buffer_size(0)
-        .max_message_size(Some(MAX_MESSAGE))
-        .max_frame_size(Some(MAX_MESSAGE));
-    let opening = ClientHandshake::start(stream, request, Some(config)).map_err(|e| refused(&e))?;
-    advance(opening)
+pub(super) fn open(stream: Plain, authority: &str, path: &str) -> Result<Opened, Error> {
+    let (upgrade, request) = Upgrade::new(authority, path)?;
+    Opening { stream, upgrade, request, sent: 0 }.advance()
 }
 
-pub(super) fn advance(opening: Opening) -> Result<Opened, Error> {
-    match opening.handshake() {
-        Ok((socket, _)) => Ok(Opened::Yes(Box::new(WsStream { socket, incoming: Bytes::new(), framed: 0 }))),
-        Err(HandshakeError::Interrupted(opening)) => Ok(Opened::NotYet(Box::new(opening))),
-        Err(HandshakeError::Failure(e)) => Err(refused(&e)),
+impl Opening {
+    /// Goes as far as it can without waiting.
+    pub fn advance(mut self) -> Result<Opened, Error> {
+        match self.exchange() {
+            Ok(early_frames) => Ok(Opened::Yes(Box::new(WsStream::new(self.stream, early_frames?)))),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Opened::NotYet(Box::new(self))),
+            Err(e) => Err(fault::from_io("the WebSocket handshake failed", &e)),
+        }
     }
-}
 
-fn refused(e: &tungstenite::Error) -> Error {
-    match e {
-        tungstenite::Error::Http(response) => {
-            let status = response.status();
-            Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, format!("the server refused the WebSocket: HTTP status {status}"))
+    fn exchange(&mut self) -> io::Result<Result<Vec<u8>, Error>> {
+        while self.sent < self.request.len() {
+            self.sent += self.stream.write(&self.request[self.sent..])?;
         }
-        tungstenite::Error::Protocol(ProtocolError::SecWebSocketSubProtocolError(which)) => {
-            let how = match which {
-                SubProtocolError::NoSubProtocol => "chose no sub-protocol",
-                _ => "chose another sub-protocol",
-            };
-            Error::new(LOSANT_ERR_WEBSOCKET_PROTOCOL, format!("the server {how}; MQTT needs \"mqtt\""))
+        let mut chunk = [0; 1024];
+        loop {
+            let count = self.stream.read(&mut chunk)?;
+            if count == 0 {
+                let why = "the server closed the connection during the WebSocket handshake";
+                return Ok(Err(Error::new(LOSANT_ERR_CONNECTION_LOST, why)));
+            }
+            if let Some(outcome) = self.upgrade.receive(&chunk[..count]).transpose() {
+                return Ok(outcome);
+            }
         }
-        tungstenite::Error::Protocol(ProtocolError::HandshakeIncomplete) | tungstenite::Error::ConnectionClosed => {
-            Error::new(LOSANT_ERR_CONNECTION_LOST, "the server closed the connection during the WebSocket handshake")
-        }
-        tungstenite::Error::Io(e) => super::fault::from_io("the WebSocket handshake failed", e),
-        other => Error::new(LOSANT_ERR_WEBSOCKET, format!("the WebSocket handshake failed: {other}")),
     }
 }
 
@@ -91,6 +72,17 @@ pub(super) struct WsStream {
 }
 
 impl WsStream {
+    fn new(stream: Plain, early_frames: Vec<u8>) -> Self {
+        // Small buffers: they are held for the life of the connection. Nothing is held back on writing.
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(0)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        let socket = WebSocket::from_partially_read(stream, early_frames, Role::Client, Some(config));
+        WsStream { socket, incoming: Bytes::new(), framed: 0 }
+    }
+
     pub fn get_mut(&mut self) -> &mut Plain {
         self.socket.get_mut()
     }
