@@ -171,6 +171,7 @@ impl Outbox {
         self.in_flight.clear();
     }
 
+    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
