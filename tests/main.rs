@@ -3,6 +3,7 @@
 
 mod attempts;
 mod closing;
+mod commands;
 mod header;
 mod misuse;
 mod observers;

@@ -1,6 +1,6 @@
 //! States that a C program reports arrive byte for byte, however the device is run.
 
-use crate::support::{Broker, CProgram, Lane, WAYS, in_every_lane, state_topic};
+use crate::support::{Broker, CProgram, Lane, in_every_lane, state_topic};
 use std::fs;
 use tempfile::TempDir;
 
@@ -46,13 +46,13 @@ fn report(lane: Lane, way: &str, qos: u8, when: &str) {
 }
 
 fn once_connected(lane: Lane) {
-    for way in WAYS {
+    for way in lane.ways() {
         report(lane, way, 1, "connected");
     }
 }
 
 fn before_connecting(lane: Lane) {
-    for way in WAYS {
+    for way in lane.ways() {
         report(lane, way, 1, "before");
     }
 }

@@ -178,14 +178,15 @@ impl Broker {
 
     /// Publishes as anyone would.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>) {
+        let payload = payload.as_ref();
         let mut child = tool("mosquitto_pub")
             .args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-u", KEY, "-P", SECRET])
-            .args(["-q", "1", "-t", topic, "-s"])
+            .args(["-q", "1", "-t", topic, if payload.is_empty() { "-n" } else { "-s" }])
             .stdin(Stdio::piped())
             .spawn()
             .expect("mosquitto_pub is installed");
         let mut input = child.stdin.take().expect("its input is a pipe");
-        input.write_all(payload.as_ref()).expect("mosquitto_pub reads its input");
+        input.write_all(payload).expect("mosquitto_pub reads its input");
         drop(input);
         assert!(child.wait().expect("mosquitto_pub ends").success(), "mosquitto_pub failed");
     }
@@ -234,7 +235,8 @@ pub fn free_port() -> u16 {
     let (first, count) = (low / 2, low / 2);
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     // Processes begin at different places; within one, no port is given twice before all were.
-    let _ = NEXT.compare_exchange(0, (start / 1000 % u32::from(count)) as u16 | 1, Ordering::Relaxed, Ordering::Relaxed);
+    let _ =
+        NEXT.compare_exchange(0, (start / 1000 % u32::from(count)) as u16 | 1, Ordering::Relaxed, Ordering::Relaxed);
     loop {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % count;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

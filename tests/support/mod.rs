@@ -10,9 +10,9 @@ pub mod subscriber;
 
 pub use broker::Broker;
 pub use c_program::CProgram;
-pub use lane::{Lane, WAYS};
-pub(crate) use lane::in_every_lane;
 pub use fake_broker::{Answers, FakeBroker};
+pub use lane::Lane;
+pub(crate) use lane::in_every_lane;
 pub use process::Process;
 pub use subscriber::Subscriber;
 
