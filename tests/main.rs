@@ -5,6 +5,7 @@ mod attempts;
 mod closing;
 mod commands;
 mod header;
+mod losses;
 mod misuse;
 mod observers;
 mod reporting;

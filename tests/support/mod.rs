@@ -6,6 +6,7 @@ pub mod fake_broker;
 pub mod interface;
 pub mod lane;
 pub mod process;
+pub mod proxy;
 pub mod subscriber;
 
 pub use broker::Broker;
@@ -14,6 +15,7 @@ pub use fake_broker::{Answers, FakeBroker};
 pub use lane::Lane;
 pub(crate) use lane::in_every_lane;
 pub use process::Process;
+pub use proxy::Proxy;
 pub use subscriber::Subscriber;
 
 use std::{
