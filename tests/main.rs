@@ -4,6 +4,7 @@
 mod attempts;
 mod closing;
 mod commands;
+mod guest;
 mod header;
 mod losses;
 mod misuse;

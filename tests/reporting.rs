@@ -34,6 +34,8 @@ fn report(lane: Lane, way: &str, qos: u8, when: &str) {
 
     let mut program = CProgram::start("report", lane, &arguments);
     program.expect("connect");
+    // Only the background way has a thread of the library, and just one.
+    assert_eq!(program.threads(), if way == "start" { 2 } else { 1 });
     for (number, state) in states.iter().enumerate() {
         let message = observer.next();
         assert_eq!(message.topic, state_topic());
