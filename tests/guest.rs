@@ -1,8 +1,6 @@
 //! The library is a guest in its host's process: its threads, its descriptors, its signals.
 
-use crate::support::{
-    Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane,
-};
+use crate::support::{Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane};
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
