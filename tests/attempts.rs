@@ -1,8 +1,6 @@
 //! What a user is told when a connection does not come about.
 
-use crate::support::{
-    Answers, Broker, CProgram, FakeBroker, Lane, SECRET, WAYS, broker::free_port, in_every_lane,
-};
+use crate::support::{Answers, Broker, CProgram, FakeBroker, Lane, SECRET, WAYS, broker::free_port, in_every_lane};
 
 const CREDENTIALS: i32 = -33;
 const NOT_AUTHORIZED: i32 = -34;
