@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 BUILD := build
 SO := target/release/liblosant.so
 BUILD_PACKAGES := cmake pkg-config libssl-dev
-DEMO_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients
+DEMO_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients openssl
 TEST_PACKAGES := $(DEMO_PACKAGES) valgrind
 
 # Debian keeps mosquitto where an ordinary user's PATH does not look.
