@@ -183,6 +183,60 @@ typedef enum {
      * CONNACK return code 5: the access key may not connect this device.
      */
     LOSANT_ERR_NOT_AUTHORIZED = -34,
+    /**
+     * TLS failed for another reason than those below; the text has the words of the TLS library.
+     */
+    LOSANT_ERR_TLS = -40,
+    /**
+     * The broker's certificate comes from none of the trusted roots, or the broker did not send an intermediate
+     * certificate that is needed: set the CA that signed it.
+     */
+    LOSANT_ERR_CERTIFICATE_UNKNOWN = -41,
+    /**
+     * The broker's certificate is signed by itself and not trusted.
+     */
+    LOSANT_ERR_CERTIFICATE_SELF_SIGNED = -42,
+    /**
+     * The broker's certificate has expired, or the device's clock is wrong.
+     */
+    LOSANT_ERR_CERTIFICATE_EXPIRED = -43,
+    /**
+     * The broker's certificate is not valid yet: most often the device's clock is wrong.
+     */
+    LOSANT_ERR_CERTIFICATE_NOT_YET_VALID = -44,
+    /**
+     * The broker's certificate is for another host name.
+     */
+    LOSANT_ERR_CERTIFICATE_WRONG_HOST = -45,
+    /**
+     * The broker speaks no TLS version that is allowed: 1.2 and 1.3 are.
+     */
+    LOSANT_ERR_TLS_VERSION = -46,
+    /**
+     * The broker demands a client certificate and none is set.
+     */
+    LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED = -47,
+    /**
+     * The broker refused the client certificate.
+     */
+    LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED = -48,
+    /**
+     * A certificate or key that was set, as text or file, cannot be read or is not PEM of the right kind; the text names
+     * it.
+     */
+    LOSANT_ERR_CERTIFICATE_FILE = -49,
+    /**
+     * The server answered the WebSocket request with an HTTP status that refuses it; the text has the status.
+     */
+    LOSANT_ERR_WEBSOCKET_REFUSED = -50,
+    /**
+     * The server did not choose the WebSocket sub-protocol "mqtt".
+     */
+    LOSANT_ERR_WEBSOCKET_PROTOCOL = -51,
+    /**
+     * The server violated the WebSocket protocol, for example with a text frame.
+     */
+    LOSANT_ERR_WEBSOCKET = -52,
 } losant_status;
 
 /**
@@ -440,8 +494,8 @@ extern "C" {
  *
  * @param device_id the Losant device id, which is also the MQTT client id; not empty, without / + # and control
  * characters; copied
- * @param key the access key; copied
- * @param secret the access secret; copied
+ * @param key the access key; copied. NULL, together with secret, for a device that only its client certificate names
+ * @param secret the access secret; copied, and wiped from memory with the device
  * @param device receives the handle; to be given back with losant_device_free
  * @return LOSANT_OK; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT for a device id or
  * text that MQTT cannot carry; LOSANT_ERR_SYSTEM if there are a million devices already
@@ -477,10 +531,12 @@ losant_status losant_device_set_host(losant_device *device, const char *host);
  * Sets the broker's port.
  *
  * @param device the device, not connecting or connected
- * @param port 1 to 65535, or 0, the default, for the usual one: 1883, or 8883 when secure
+ * @param port 1 to 65535, or 0, the default, for the usual one: 1883; 8883 when secure; 80 over WebSocket; 443 over
+ * WebSocket when secure
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
-losant_status losant_device_set_port(losant_device *device, int port);
+losant_status losant_device_set_port(losant_device *device,
+                                     int port);
 
 /**
  * Sets whether to use TLS. The default is true.
@@ -499,6 +555,90 @@ losant_status losant_device_set_secure(losant_device *device, bool secure);
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
 losant_status losant_device_set_transport(losant_device *device, int transport);
+
+/**
+ * Sets the path that a WebSocket is asked for. The default is "/mqtt".
+ *
+ * @param device the device, not connecting or connected
+ * @param path begins with "/", printable ASCII, at most 1,024 bytes; copied
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+ * LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_websocket_path(losant_device *device, const char *path);
+
+/**
+ * Sets the network interface that connections must use. Older kernels demand CAP_NET_RAW for it.
+ *
+ * @param device the device, not connecting or connected
+ * @param name for example "wwan0"; copied. NULL, the default, lets the system choose.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT;
+ * LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_interface(losant_device *device, const char *name);
+
+/**
+ * Sets roots to trust, as PEM text. By default only the roots that the library brings are trusted: DigiCert's, which sign
+ * what broker.losant.com presents. The host name is always checked, and verification cannot be switched off.
+ *
+ * @param device the device, not connecting or connected
+ * @param pem one or more certificates; copied. NULL takes back what was set and trusts the library's roots again.
+ * @param replace true: trust these instead of the library's roots; false: besides them
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_CERTIFICATE_FILE if it is not PEM with
+ * certificates; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_ca_pem(losant_device *device,
+                                       const char *pem,
+                                       bool replace);
+
+/**
+ * Sets a file with roots to trust, PEM. It is read again at each connection, so that a rotated file needs no restart; one
+ * that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE, and tried again.
+ *
+ * @param device the device, not connecting or connected
+ * @param path the file; copied. NULL takes back what was set and trusts the library's roots again.
+ * @param replace true: trust these instead of the library's roots; false: besides them
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_ca_file(losant_device *device,
+                                        const char *path,
+                                        bool replace);
+
+/**
+ * Sets whether to trust the operating system's roots too. The default is false.
+ *
+ * @param device the device, not connecting or connected
+ * @param trusted true: besides whatever else is trusted
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_system_roots(losant_device *device, bool trusted);
+
+/**
+ * Sets the device's own certificate, for brokers that ask for one; key and secret of losant_device_new are sent as well
+ * unless they are NULL.
+ *
+ * @param device the device, not connecting or connected
+ * @param certificates PEM: the certificate, then any intermediate ones; copied
+ * @param key PEM: the private key, PKCS#8 ("BEGIN PRIVATE KEY"), unencrypted; copied, and wiped from memory with the device
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+ * LOSANT_ERR_CERTIFICATE_FILE if they are not that; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_client_certificate_pem(losant_device *device,
+                                                       const char *certificates,
+                                                       const char *key);
+
+/**
+ * The same as losant_device_set_client_certificate_pem from files, which are read again at each connection, so that they can
+ * be renewed without a restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE.
+ *
+ * @param device the device, not connecting or connected
+ * @param certificates path of the certificate file; copied
+ * @param key path of the key file; copied
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+ * LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_client_certificate_files(losant_device *device,
+                                                         const char *certificates,
+                                                         const char *key);
 
 /**
  * Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within twice this time.
@@ -535,13 +675,15 @@ losant_status losant_device_set_reconnect_delay(losant_device *device,
                                                 uint32_t max_ms);
 
 /**
- * Sets the deadline of one attempt to connect: name resolution, TCP and the broker's acceptance together.
+ * Sets the deadline of one attempt to connect: name resolution, TCP, TLS, WebSocket and the broker's acceptance
+ * together.
  *
  * @param device the device, not connecting or connected
  * @param timeout_ms milliseconds, 1 to 86400000 (a day); the default is 30000
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
-losant_status losant_device_set_connect_timeout(losant_device *device, uint32_t timeout_ms);
+losant_status losant_device_set_connect_timeout(losant_device *device,
+                                                uint32_t timeout_ms);
 
 /**
  * Connects the device. For the third way, the background thread, see losant_device_start.
@@ -555,12 +697,11 @@ losant_status losant_device_set_connect_timeout(losant_device *device, uint32_t 
  * been closed, when the first connection fails, or when the broker refuses it. false: the function returns at once, and
  * the caller calls losant_device_loop.
  * @return LOSANT_OK: begun, or, blocking, closed by losant_device_close or losant_device_free;
- * LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_NOT_SUPPORTED for options that this build lacks;
- * LOSANT_ERR_IN_CALLBACK for a blocking connect inside a callback; LOSANT_ERR_SYSTEM.
+ * LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_IN_CALLBACK for a blocking connect inside a callback; LOSANT_ERR_SYSTEM.
  * Blocking, also what ended it: LOSANT_ERR_RESOLVE, LOSANT_ERR_REFUSED, LOSANT_ERR_TIMED_OUT, LOSANT_ERR_NETWORK,
  * LOSANT_ERR_CONNECTION_LOST, LOSANT_ERR_KEEP_ALIVE, LOSANT_ERR_PROTOCOL, LOSANT_ERR_PROTOCOL_VERSION,
- * LOSANT_ERR_DEVICE_ID, LOSANT_ERR_SERVER_UNAVAILABLE, LOSANT_ERR_CREDENTIALS, LOSANT_ERR_NOT_AUTHORIZED,
- * LOSANT_ERR_INTERNAL
+ * LOSANT_ERR_DEVICE_ID, LOSANT_ERR_SERVER_UNAVAILABLE, LOSANT_ERR_CREDENTIALS, LOSANT_ERR_NOT_AUTHORIZED, one of the
+ * TLS, certificate and WebSocket errors, LOSANT_ERR_INTERNAL
  */
 losant_status losant_device_connect(losant_device *device,
                                     bool blocking);
@@ -585,8 +726,7 @@ losant_status losant_device_loop(losant_device *device,
  * losant_device_connect.
  *
  * @param device the device, not connecting or connected
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_NOT_SUPPORTED for options that
- * this build lacks; LOSANT_ERR_SYSTEM
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_SYSTEM
  */
 losant_status losant_device_start(losant_device *device);
 

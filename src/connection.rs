@@ -12,7 +12,7 @@ use crate::{
     status::{Error, Status::*},
     time::Now,
     transport::{
-        Connecting, Failure, Notify,
+        self, Connecting, Failure, Notify,
         Stage::{self, *},
         Stream, Target,
     },
@@ -95,8 +95,6 @@ struct Up {
     online_since: Option<Instant>,
     readable: bool,
     writable: bool,
-    /// The broker has ended its side: read on until the end is seen, no further edge will tell.
-    hung_up: bool,
 }
 
 pub(crate) struct Connection {
@@ -152,7 +150,9 @@ impl Connection {
         if let Link::Up(up) = &mut self.link {
             up.readable |= socket.ready;
             up.writable |= socket.ready;
-            up.hung_up |= socket.hung_up;
+            if socket.ready {
+                up.stream.ready(socket.hung_up);
+            }
         }
     }
 
@@ -202,14 +202,7 @@ impl Connection {
             _ => now + self.plan.connect_timeout,
         };
         let session = Session::new(&self.plan.identity, now, deadline, self.plan.connect_timeout);
-        self.link = Link::Up(Box::new(Up {
-            stream,
-            session,
-            online_since: None,
-            readable: true,
-            writable: true,
-            hung_up: false,
-        }));
+        self.link = Link::Up(Box::new(Up { stream, session, online_since: None, readable: true, writable: true }));
     }
 
     /// One turn of an established connection.
@@ -246,16 +239,13 @@ impl Connection {
         let mut chunk = [0u8; 8192];
         let outcome = match up.stream.read(&mut chunk) {
             Ok(0) => Err(Error::new(LOSANT_ERR_CONNECTION_LOST, "the broker closed the connection")),
-            Ok(count) => {
-                up.readable = count == chunk.len() || up.hung_up || !up.stream.short_read_means_empty();
-                up.session.receive(&chunk[..count], around.now.instant, &mut self.happened)
-            }
+            Ok(count) => up.session.receive(&chunk[..count], around.now.instant, &mut self.happened),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 up.readable = false;
                 Ok(())
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(e) => Err(lost_by(&e)),
+            Err(e) => Err(transport::lost(&e)),
         };
         // What came before an error counts: an acknowledgement saves a resend.
         self.handle_incoming(around);
@@ -361,7 +351,7 @@ impl Connection {
         }
         match outcome {
             Ok(()) => Ok(taken != before),
-            Err(e) => Err(Failure { stage: up.stage(), error: lost_by(&e) }),
+            Err(e) => Err(Failure { stage: up.stage(), error: transport::lost(&e) }),
         }
     }
 
@@ -402,6 +392,7 @@ impl Connection {
         if let Link::Up(up) = &mut self.link {
             up.session.disconnect();
             let _ = up.write_output();
+            up.stream.close();
             around.outbox.lock().written(up.session.taken());
         }
         around.outbox.lock().connection_lost();
@@ -429,15 +420,4 @@ impl Up {
         }
         Ok(())
     }
-}
-
-fn lost_by(e: &io::Error) -> Error {
-    let status = match e.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
-            LOSANT_ERR_CONNECTION_LOST
-        }
-        io::ErrorKind::TimedOut => LOSANT_ERR_KEEP_ALIVE,
-        _ => LOSANT_ERR_NETWORK,
-    };
-    Error::new(status, format!("the connection was lost: {e}"))
 }

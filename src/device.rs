@@ -11,18 +11,20 @@ use crate::{
     session::Identity,
     status::{Error, Status::*},
     time::{Now, Stamp},
-    transport::Target,
+    transport::{IdentitySource, parse_certificates, parse_identity},
 };
 use parking_lot::{Mutex, MutexGuard};
 use rumqttc::QoS;
 use std::{
     os::fd::RawFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::*},
     },
     time::Duration,
 };
+use zeroize::Zeroizing;
 
 /// One Losant device: its identity, its options, the states it has accepted, and its connection.
 ///
@@ -36,8 +38,8 @@ pub struct Device {
 
 pub(crate) struct Inner {
     pub id: String,
-    key: String,
-    secret: String,
+    /// Access key and secret; none for devices that only their certificate names.
+    login: Option<(String, Zeroizing<String>)>,
     pub outbox: Mutex<Outbox>,
     pub observers: Observers,
     pub online: AtomicBool,
@@ -51,18 +53,23 @@ pub(crate) struct Inner {
 const DAY_MS: u64 = 86_400_000;
 
 impl Device {
-    /// A device that is not connected yet. `device_id` is the MQTT client id and part of the topics; `key` and `secret`
-    /// are the access key and secret.
-    pub fn new(device_id: &str, key: &str, secret: &str) -> Result<Self, Error> {
+    /// A device that is not connected yet. `device_id` is the MQTT client id and part of the topics; `login` the access
+    /// key and secret, or nothing where a client certificate is all that the broker asks for.
+    pub fn new(device_id: &str, login: Option<(&str, &str)>) -> Result<Self, Error> {
         options::check_device_id(device_id)?;
-        options::check_mqtt_text("key", key)?;
-        options::check_mqtt_text("secret", secret)?;
+        let login = match login {
+            Some((key, secret)) => {
+                options::check_mqtt_text("key", key)?;
+                options::check_mqtt_text("secret", secret)?;
+                Some((key.to_owned(), Zeroizing::new(secret.to_owned())))
+            }
+            None => None,
+        };
         let options = Options::default();
         Ok(Device {
             inner: Arc::new(Inner {
                 id: device_id.to_owned(),
-                key: key.to_owned(),
-                secret: secret.to_owned(),
+                login,
                 outbox: Mutex::new(Outbox::new(options.limits)),
                 observers: Observers::default(),
                 online: AtomicBool::new(false),
@@ -97,6 +104,56 @@ impl Device {
     /// What carries MQTT; the default is TCP.
     pub fn set_transport(&self, transport: Transport) -> Result<(), Error> {
         self.set(|options| options.transport = transport)
+    }
+
+    /// The path that a WebSocket is asked for; the default is `/mqtt`.
+    pub fn set_websocket_path(&self, path: &str) -> Result<(), Error> {
+        options::check_websocket_path(path)?;
+        self.set(|options| path.clone_into(&mut options.websocket_path))
+    }
+
+    /// The network interface that connections must use, for example `wwan0`; `None`, the default, lets the system choose.
+    pub fn set_interface(&self, name: Option<&str>) -> Result<(), Error> {
+        name.map_or(Ok(()), options::check_interface)?;
+        self.set(|options| options.interface = name.map(str::to_owned))
+    }
+
+    /// Roots to trust, as PEM text, besides the bundled ones or, with `replace`, instead of them. `None` takes them back.
+    pub fn set_ca_pem(&self, pem: Option<&str>, replace: bool) -> Result<(), Error> {
+        if let Some(pem) = pem {
+            parse_certificates("pem", pem.as_bytes())?;
+        }
+        self.set(|options| {
+            options.trust.bundled = !(replace && pem.is_some());
+            options.trust.ca_pem = pem.map(str::to_owned);
+        })
+    }
+
+    /// The same from a file, which is read again at each connection, so that it can be changed in the field.
+    pub fn set_ca_file(&self, path: Option<&Path>, replace: bool) -> Result<(), Error> {
+        self.set(|options| {
+            options.trust.bundled = !(replace && path.is_some());
+            options.trust.ca_file = path.map(Path::to_owned);
+        })
+    }
+
+    /// Whether to trust the roots of the operating system too; the default is false.
+    pub fn set_system_roots(&self, trusted: bool) -> Result<(), Error> {
+        self.set(|options| options.trust.system = trusted)
+    }
+
+    /// The device's own certificate chain, leaf first, and its unencrypted PKCS#8 key, as PEM texts.
+    pub fn set_client_certificate_pem(&self, certificates: &str, key: &str) -> Result<(), Error> {
+        parse_identity(certificates.as_bytes(), key.as_bytes())?;
+        let key = Zeroizing::new(key.to_owned());
+        let identity = IdentitySource::Text { certificates: certificates.to_owned(), key };
+        self.set(|options| options.trust.identity = Some(identity))
+    }
+
+    /// The same from files, which are read again at each connection, so that they can be renewed in the field.
+    pub fn set_client_certificate_files(&self, certificates: &Path, key: &Path) -> Result<(), Error> {
+        let identity = IdentitySource::Files { certificates: certificates.to_owned(), key: key.to_owned() };
+        self.set(|options| options.trust.identity = Some(identity))
     }
 
     /// The MQTT keep-alive in seconds, 1 to 65,535; the default is 15. A dead link is found within twice this time.
@@ -246,16 +303,14 @@ impl Inner {
         first_failure_ends: bool,
     ) -> Result<Connection, Error> {
         let options = self.options.lock();
-        let port = options.port()?;
         let plan = Plan {
             identity: Identity {
                 client_id: self.id.clone(),
-                username: self.key.clone(),
-                password: self.secret.clone(),
+                login: self.login.clone(),
                 command_topic: format!("losant/{}/command", self.id),
                 keep_alive: options.keep_alive,
             },
-            target: Target { host: options.host.clone(), port, user_timeout: 2 * options.keep_alive },
+            target: options.target(),
             state_topic: format!("losant/{}/state", self.id),
             qos: if options.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             reconnect_initial: options.reconnect_initial,

@@ -3,6 +3,7 @@
 use crate::{
     outbox::Limits,
     status::{Error, Status::*},
+    transport::{Target, Trust},
 };
 use std::time::Duration;
 
@@ -26,13 +27,17 @@ impl Transport {
     }
 }
 
-#[derive(Clone, Debug)]
+/// Not printable: it may hold a private key.
+#[derive(Clone)]
 pub(crate) struct Options {
     pub host: String,
     /// `None`: the usual one for the transport.
     pub port: Option<u16>,
     pub secure: bool,
     pub transport: Transport,
+    pub trust: Trust,
+    pub websocket_path: String,
+    pub interface: Option<String>,
     pub keep_alive: Duration,
     pub qos: u8,
     pub reconnect_initial: Duration,
@@ -48,6 +53,9 @@ impl Default for Options {
             port: None,
             secure: true,
             transport: Transport::LOSANT_TRANSPORT_TCP,
+            trust: Trust::default(),
+            websocket_path: "/mqtt".to_owned(),
+            interface: None,
             keep_alive: Duration::from_secs(15),
             qos: 1,
             reconnect_initial: Duration::from_secs(1),
@@ -60,18 +68,23 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The port, and whether this build can do what is asked.
-    pub fn port(&self) -> Result<u16, Error> {
-        if self.secure {
-            return Err(Error::new(
-                LOSANT_ERR_NOT_SUPPORTED,
-                "this build has no TLS yet: set secure to false to connect without",
-            ));
+    /// Where these options lead. The ports are those of the platform unless one is set.
+    pub fn target(&self) -> Target {
+        let websockets = self.transport == Transport::LOSANT_TRANSPORT_WEBSOCKETS;
+        let usual_port = match (websockets, self.secure) {
+            (false, false) => 1883,
+            (false, true) => 8883,
+            (true, false) => 80,
+            (true, true) => 443,
+        };
+        Target {
+            host: self.host.clone(),
+            port: self.port.unwrap_or(usual_port),
+            trust: self.secure.then(|| self.trust.clone()),
+            websocket_path: websockets.then(|| self.websocket_path.clone()),
+            interface: self.interface.clone(),
+            user_timeout: 2 * self.keep_alive,
         }
-        if self.transport != Transport::LOSANT_TRANSPORT_TCP {
-            return Err(Error::new(LOSANT_ERR_NOT_SUPPORTED, "this build has no WebSocket transport yet"));
-        }
-        Ok(self.port.unwrap_or(1883))
     }
 }
 
@@ -118,6 +131,29 @@ pub(crate) fn check_host(host: &str) -> Result<(), Error> {
     Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("host {problem}")))
 }
 
+pub(crate) fn check_websocket_path(path: &str) -> Result<(), Error> {
+    let problem = if !path.starts_with('/') {
+        "does not begin with /"
+    } else if path.len() > 1024 {
+        "is longer than 1,024 bytes"
+    } else if !path.bytes().all(|byte| byte.is_ascii_graphic()) || path.contains('#') {
+        "contains a character that must be percent-encoded"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("path {problem}")))
+}
+
+pub(crate) fn check_interface(name: &str) -> Result<(), Error> {
+    // IFNAMSIZ is 16, its NUL included.
+    if name.len() <= 15 && !name.contains(['/', '\0']) && !name.chars().any(char::is_whitespace) {
+        return Ok(());
+    }
+    let why =
+        "interface is not the name of a network interface, such as eth0: at most 15 bytes, no / and no white space";
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, why))
+}
+
 /// Checks that a number is within its documented range.
 pub(crate) fn check_range(
     name: &str,
@@ -159,9 +195,18 @@ mod tests {
     }
 
     #[test]
-    fn what_this_build_cannot_do_is_said() {
-        let secure = Options::default();
-        assert_eq!(secure.port().map_err(|e| e.status), Err(LOSANT_ERR_NOT_SUPPORTED));
-        assert_eq!(Options { secure: false, ..secure }.port(), Ok(1883));
+    fn the_port_follows_security_and_transport_unless_set() {
+        use Transport::*;
+        for (secure, transport, port) in [
+            (false, LOSANT_TRANSPORT_TCP, 1883),
+            (true, LOSANT_TRANSPORT_TCP, 8883),
+            (false, LOSANT_TRANSPORT_WEBSOCKETS, 80),
+            (true, LOSANT_TRANSPORT_WEBSOCKETS, 443),
+        ] {
+            let mut options = Options { secure, transport, ..Options::default() };
+            assert_eq!(options.target().port, port);
+            options.port = Some(7);
+            assert_eq!(options.target().port, 7);
+        }
     }
 }

@@ -9,10 +9,11 @@ use crate::status::{
 };
 use bytes::{Bytes, BytesMut};
 use rumqttc::{
-    Connect, ConnectReturnCode, Disconnect, Login, Packet, PingReq, PubAck, Publish, QoS, SubAck, Subscribe,
-    SubscribeReasonCode, mqttbytes,
+    ConnAck, Connect, ConnectReturnCode, Disconnect, FixedHeader, Login, PacketType, PingReq, PubAck, Publish, QoS,
+    SubAck, Subscribe, SubscribeReasonCode, mqttbytes,
 };
 use std::time::{Duration, Instant};
+use zeroize::{Zeroize, Zeroizing};
 
 /// Packets longer than this end the connection before their bytes are stored: four times what the platform sends.
 const MAX_INCOMING: usize = 1 << 20;
@@ -23,8 +24,8 @@ const SUBSCRIBE_ID: u16 = 1;
 /// What a session needs to know of its device. Not printable: it holds the secret.
 pub(crate) struct Identity {
     pub client_id: String,
-    pub username: String,
-    pub password: String,
+    /// Access key and secret.
+    pub login: Option<(String, Zeroizing<String>)>,
     pub command_topic: String,
     pub keep_alive: Duration,
 }
@@ -73,16 +74,20 @@ pub(crate) struct Session {
 impl Session {
     /// Begins with CONNECT in the output. `answer_by` is the connect deadline, `answer_within` its length, which the
     /// SUBSCRIBE gets anew.
-    pub fn new(login: &Identity, now: Instant, answer_by: Instant, answer_within: Duration) -> Self {
-        let mut connect = Connect::new(login.client_id.as_str());
-        connect.keep_alive = u16::try_from(login.keep_alive.as_secs()).unwrap_or(u16::MAX);
-        connect.login = Some(Login { username: login.username.clone(), password: login.password.clone() });
+    pub fn new(identity: &Identity, now: Instant, answer_by: Instant, answer_within: Duration) -> Self {
+        let mut connect = Connect::new(identity.client_id.as_str());
+        connect.keep_alive = u16::try_from(identity.keep_alive.as_secs()).unwrap_or(u16::MAX);
+        connect.login =
+            identity.login.as_ref().map(|(key, secret)| Login { username: key.clone(), password: secret.to_string() });
         let mut output = BytesMut::new();
         written(connect.write(&mut output));
+        if let Some(login) = &mut connect.login {
+            login.password.zeroize();
+        }
         Session {
             state: State::AwaitsConnack,
-            command_topic: login.command_topic.clone(),
-            keep_alive: login.keep_alive,
+            command_topic: identity.command_topic.clone(),
+            keep_alive: identity.keep_alive,
             answer_by,
             answer_within,
             last_sent: now,
@@ -102,10 +107,13 @@ impl Session {
         self.input.extend_from_slice(bytes);
         loop {
             self.input.first().map_or(Ok(()), |first| known_type(*first))?;
-            match Packet::read(&mut self.input, MAX_INCOMING) {
-                Ok(packet) => self.handle(packet, now, happened)?,
+            match mqttbytes::check(self.input.iter(), MAX_INCOMING) {
+                Ok(header) => {
+                    let packet = self.input.split_to(header.frame_length()).freeze();
+                    self.handle(header, packet, now, happened)?;
+                }
                 Err(mqttbytes::Error::InsufficientBytes(_)) => break,
-                Err(e) => return Err(Error::new(LOSANT_ERR_PROTOCOL, format!("malformed MQTT packet: {e}"))),
+                Err(e) => return Err(malformed(e)),
             }
         }
         if self.input.is_empty() {
@@ -115,10 +123,22 @@ impl Session {
         Ok(())
     }
 
-    fn handle(&mut self, packet: Packet, now: Instant, happened: &mut Vec<Incoming>) -> Result<(), Error> {
-        match (self.state, packet) {
-            (State::AwaitsConnack, Packet::ConnAck(ack)) => {
-                accepted(ack.code)?;
+    fn handle(
+        &mut self,
+        header: FixedHeader,
+        packet: Bytes,
+        now: Instant,
+        happened: &mut Vec<Incoming>,
+    ) -> Result<(), Error> {
+        let kind = header.packet_type().map_err(malformed)?;
+        // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
+        if (self.state == State::AwaitsConnack) != (kind == PacketType::ConnAck) {
+            let detail = format!("the broker sent a packet that has no place here: {kind:?}");
+            return Err(Error::new(LOSANT_ERR_PROTOCOL, detail));
+        }
+        match kind {
+            PacketType::ConnAck => {
+                accepted(ConnAck::read(header, packet).map_err(malformed)?.code)?;
                 self.state = State::AwaitsSuback;
                 self.answer_by = now + self.answer_within;
                 let mut subscribe = Subscribe::new(self.command_topic.as_str(), QoS::AtMostOnce);
@@ -126,20 +146,19 @@ impl Session {
                 written(subscribe.write(&mut self.output));
                 happened.push(Incoming::Accepted);
             }
-            // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
-            (State::AwaitsConnack, other) => return Err(unexpected(&other)),
-            (_, Packet::ConnAck(ack)) => return Err(unexpected(&Packet::ConnAck(ack))),
-            (State::AwaitsSuback, Packet::SubAck(SubAck { pkid: SUBSCRIBE_ID, return_codes })) => {
-                self.state = State::Open;
-                let refused = !matches!(return_codes.as_slice(), [SubscribeReasonCode::Success(_)]);
-                happened.push(Incoming::Subscribed { refused });
+            PacketType::SubAck => {
+                let ack = SubAck::read(header, packet).map_err(malformed)?;
+                // One that was not asked for does no harm.
+                if self.state == State::AwaitsSuback && ack.pkid == SUBSCRIBE_ID {
+                    self.state = State::Open;
+                    let refused = !matches!(ack.return_codes.as_slice(), [SubscribeReasonCode::Success(_)]);
+                    happened.push(Incoming::Subscribed { refused });
+                }
             }
-            (_, Packet::PubAck(ack)) => happened.push(Incoming::Acked(ack.pkid)),
-            (_, Packet::Publish(publish)) => self.message(publish, happened)?,
-            (_, Packet::PingResp) => {}
-            // Answers to packets that were never sent do no harm.
-            (_, Packet::SubAck(_) | Packet::UnsubAck(_)) => {}
-            (_, other) => return Err(unexpected(&other)),
+            PacketType::PubAck => happened.push(Incoming::Acked(PubAck::read(header, packet).map_err(malformed)?.pkid)),
+            PacketType::Publish => self.message(Publish::read(header, packet).map_err(malformed)?, happened)?,
+            // PINGRESP has done its work by arriving; [`known_type`] lets nothing else pass but UNSUBACK.
+            _ => {}
         }
         Ok(())
     }
@@ -161,6 +180,7 @@ impl Session {
     }
 
     /// Whether the broker has answered the subscription too.
+    #[cfg(test)]
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -287,11 +307,8 @@ fn known_type(first: u8) -> Result<(), Error> {
     }
 }
 
-fn unexpected(packet: &Packet) -> Error {
-    // The variant's name alone: a packet's content may be anything.
-    let shown = format!("{packet:?}");
-    let name: String = shown.chars().take_while(char::is_ascii_alphanumeric).collect();
-    Error::new(LOSANT_ERR_PROTOCOL, format!("the broker sent a packet that has no place here: {name}"))
+fn malformed(e: mqttbytes::Error) -> Error {
+    Error::new(LOSANT_ERR_PROTOCOL, format!("malformed MQTT packet: {e}"))
 }
 
 #[cfg(test)]
@@ -313,14 +330,13 @@ mod tests {
     impl Bench {
         fn new() -> Self {
             let now = Instant::now();
-            let login = Identity {
+            let identity = Identity {
                 client_id: "d1".into(),
-                username: "key".into(),
-                password: "secret".into(),
+                login: Some(("key".into(), Zeroizing::new("secret".into()))),
                 command_topic: "losant/d1/command".into(),
                 keep_alive: KEEP_ALIVE,
             };
-            Bench { session: Session::new(&login, now, now + DEADLINE, DEADLINE), now }
+            Bench { session: Session::new(&identity, now, now + DEADLINE, DEADLINE), now }
         }
 
         fn open() -> Self {

@@ -71,6 +71,34 @@ pub enum Status {
     LOSANT_ERR_CREDENTIALS = -33,
     /// CONNACK return code 5: the access key may not connect this device.
     LOSANT_ERR_NOT_AUTHORIZED = -34,
+    /// TLS failed for another reason than those below; the text has the words of the TLS library.
+    LOSANT_ERR_TLS = -40,
+    /// The broker's certificate comes from none of the trusted roots, or the broker did not send an intermediate
+    /// certificate that is needed: set the CA that signed it.
+    LOSANT_ERR_CERTIFICATE_UNKNOWN = -41,
+    /// The broker's certificate is signed by itself and not trusted.
+    LOSANT_ERR_CERTIFICATE_SELF_SIGNED = -42,
+    /// The broker's certificate has expired, or the device's clock is wrong.
+    LOSANT_ERR_CERTIFICATE_EXPIRED = -43,
+    /// The broker's certificate is not valid yet: most often the device's clock is wrong.
+    LOSANT_ERR_CERTIFICATE_NOT_YET_VALID = -44,
+    /// The broker's certificate is for another host name.
+    LOSANT_ERR_CERTIFICATE_WRONG_HOST = -45,
+    /// The broker speaks no TLS version that is allowed: 1.2 and 1.3 are.
+    LOSANT_ERR_TLS_VERSION = -46,
+    /// The broker demands a client certificate and none is set.
+    LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED = -47,
+    /// The broker refused the client certificate.
+    LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED = -48,
+    /// A certificate or key that was set, as text or file, cannot be read or is not PEM of the right kind; the text names
+    /// it.
+    LOSANT_ERR_CERTIFICATE_FILE = -49,
+    /// The server answered the WebSocket request with an HTTP status that refuses it; the text has the status.
+    LOSANT_ERR_WEBSOCKET_REFUSED = -50,
+    /// The server did not choose the WebSocket sub-protocol "mqtt".
+    LOSANT_ERR_WEBSOCKET_PROTOCOL = -51,
+    /// The server violated the WebSocket protocol, for example with a text frame.
+    LOSANT_ERR_WEBSOCKET = -52,
 }
 
 use Status::*;
@@ -108,6 +136,19 @@ impl Status {
         LOSANT_ERR_SERVER_UNAVAILABLE,
         LOSANT_ERR_CREDENTIALS,
         LOSANT_ERR_NOT_AUTHORIZED,
+        LOSANT_ERR_TLS,
+        LOSANT_ERR_CERTIFICATE_UNKNOWN,
+        LOSANT_ERR_CERTIFICATE_SELF_SIGNED,
+        LOSANT_ERR_CERTIFICATE_EXPIRED,
+        LOSANT_ERR_CERTIFICATE_NOT_YET_VALID,
+        LOSANT_ERR_CERTIFICATE_WRONG_HOST,
+        LOSANT_ERR_TLS_VERSION,
+        LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED,
+        LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED,
+        LOSANT_ERR_CERTIFICATE_FILE,
+        LOSANT_ERR_WEBSOCKET_REFUSED,
+        LOSANT_ERR_WEBSOCKET_PROTOCOL,
+        LOSANT_ERR_WEBSOCKET,
     ];
 
     /// The number that C sees.
@@ -153,6 +194,23 @@ impl Status {
             LOSANT_ERR_SERVER_UNAVAILABLE => c"the broker is unavailable (CONNACK 3)",
             LOSANT_ERR_CREDENTIALS => c"the broker refused the access key or secret (CONNACK 4)",
             LOSANT_ERR_NOT_AUTHORIZED => c"the broker did not authorize the device (CONNACK 5)",
+            LOSANT_ERR_TLS => c"the TLS handshake failed",
+            LOSANT_ERR_CERTIFICATE_UNKNOWN => {
+                c"the broker's certificate is not from a trusted root, or its chain is incomplete"
+            }
+            LOSANT_ERR_CERTIFICATE_SELF_SIGNED => c"the broker's certificate is self-signed",
+            LOSANT_ERR_CERTIFICATE_EXPIRED => c"the broker's certificate has expired, or the device's clock is wrong",
+            LOSANT_ERR_CERTIFICATE_NOT_YET_VALID => {
+                c"the broker's certificate is not valid yet: the device's clock may be wrong"
+            }
+            LOSANT_ERR_CERTIFICATE_WRONG_HOST => c"the broker's certificate is for another host",
+            LOSANT_ERR_TLS_VERSION => c"the broker speaks neither TLS 1.2 nor 1.3",
+            LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED => c"the broker demands a client certificate",
+            LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED => c"the broker refused the client certificate",
+            LOSANT_ERR_CERTIFICATE_FILE => c"a certificate or key cannot be read",
+            LOSANT_ERR_WEBSOCKET_REFUSED => c"the server refused the WebSocket",
+            LOSANT_ERR_WEBSOCKET_PROTOCOL => c"the server does not speak MQTT over WebSocket",
+            LOSANT_ERR_WEBSOCKET => c"the WebSocket failed",
         }
     }
 }

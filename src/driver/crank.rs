@@ -173,6 +173,7 @@ impl<'a> Crank<'a> {
             run.signal();
         }
         run.turner = None;
+        run.given_back.notify_all();
     }
 }
 

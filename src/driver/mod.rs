@@ -16,6 +16,7 @@ use crate::{
 use crank::Crank;
 use nix::sys::signal::{SigSet, SigmaskHow};
 use own::OwnPoll;
+use parking_lot::{Condvar, MutexGuard};
 use std::{
     io,
     os::fd::RawFd,
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     /// Here unless someone is turning it.
     connection: Option<Box<Connection>>,
     turner: Option<ThreadId>,
+    /// Signalled when there is no turner any more.
+    given_back: Arc<Condvar>,
     close_requested: bool,
     next: Option<Next>,
     own: own::Place,
@@ -99,29 +102,34 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
     if in_callback() {
         return Err(Error::new(LOSANT_ERR_IN_CALLBACK, "a blocking connect is not possible inside a callback"));
     }
-    begin_own(inner, true)?;
-    loop {
-        let mut crank = Crank::take_own(inner)?;
+    let run = begin_own(inner, true)?;
+    // Held to the end: a close by another thread is to be done here, not to find the loop unattended in between.
+    let mut crank = Crank::take_locked(inner, run)?;
+    while crank.connection.is_some() {
         crank.turn_own(None)?;
-        if let Some(outcome) = crank.finish() {
-            return outcome;
-        }
     }
+    crank.finish().unwrap_or(Ok(()))
 }
 
 pub(crate) fn connect(inner: &Arc<Inner>) -> Result<(), Error> {
-    begin_own(inner, false)
+    begin_own(inner, false)?.signal();
+    Ok(())
 }
 
-fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<(), Error> {
+fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<MutexGuard<'_, Run>, Error> {
     let mut run = inner.run.lock();
+    if first_failure_ends {
+        // The thread that ended it the last time may still be in the observers of the close event.
+        let given_back = run.given_back.clone();
+        while run.turner.is_some() && !run.is_running() {
+            given_back.wait(&mut run);
+        }
+    }
     run.check_idle()?;
     run.own.make()?;
     let connection = inner.plan(&run, first_failure_ends)?;
     run.begin(Mode::Own, connection);
-    drop(run);
-    inner.wake();
-    Ok(())
+    Ok(run)
 }
 
 pub(crate) fn turn(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use super::{
     event::{losant_event_callback, with_c_event},
     guard, guard_or,
     handle::{self, CDevice, ObserverKey, losant_device},
-    text::{out_argument, text_argument},
+    text::{optional_text_argument, out_argument, text_argument},
 };
 use crate::{
     device::Device,
@@ -15,6 +15,7 @@ use crate::{
 };
 use std::{
     ffi::{c_char, c_int, c_void},
+    path::Path,
     time::Duration,
 };
 
@@ -24,8 +25,8 @@ use std::{
 ///
 /// @param device_id the Losant device id, which is also the MQTT client id; not empty, without / + # and control
 /// characters; copied
-/// @param key the access key; copied
-/// @param secret the access secret; copied
+/// @param key the access key; copied. NULL, together with secret, for a device that only its client certificate names
+/// @param secret the access secret; copied, and wiped from memory with the device
 /// @param device receives the handle; to be given back with losant_device_free
 /// @return LOSANT_OK; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT for a device id or
 /// text that MQTT cannot carry; LOSANT_ERR_SYSTEM if there are a million devices already
@@ -38,12 +39,16 @@ pub unsafe extern "C" fn losant_device_new(
 ) -> Status {
     guard("losant_device_new", || {
         // SAFETY: the caller passes NULL or NUL-terminated strings.
-        let [id, key, secret] = unsafe {
-            [text_argument("device_id", device_id)?, text_argument("key", key)?, text_argument("secret", secret)?]
+        let id = unsafe { text_argument("device_id", device_id)? };
+        let login = if key.is_null() && secret.is_null() {
+            None
+        } else {
+            // SAFETY: as above.
+            Some(unsafe { (text_argument("key", key)?, text_argument("secret", secret)?) })
         };
         // SAFETY: the caller passes NULL or a place for a handle.
         let place = unsafe { out_argument("device", device)? };
-        *place = handle::issue(Device::new(id, key, secret)?)?;
+        *place = handle::issue(Device::new(id, login)?)?;
         Ok(())
     })
 }
@@ -84,7 +89,8 @@ pub unsafe extern "C" fn losant_device_set_host(device: *mut losant_device, host
 /// Sets the broker's port.
 ///
 /// @param device the device, not connecting or connected
-/// @param port 1 to 65535, or 0, the default, for the usual one: 1883, or 8883 when secure
+/// @param port 1 to 65535, or 0, the default, for the usual one: 1883; 8883 when secure; 80 over WebSocket; 443 over
+/// WebSocket when secure
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_port(device: *mut losant_device, port: c_int) -> Status {
@@ -119,6 +125,131 @@ pub extern "C" fn losant_device_set_transport(device: *mut losant_device, transp
             Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("transport is {transport}, which is no losant_transport"))
         })?;
         found.device.set_transport(transport)
+    })
+}
+
+/// Sets the path that a WebSocket is asked for. The default is "/mqtt".
+///
+/// @param device the device, not connecting or connected
+/// @param path begins with "/", printable ASCII, at most 1,024 bytes; copied
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+/// LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_websocket_path(device: *mut losant_device, path: *const c_char) -> Status {
+    guard("losant_device_set_websocket_path", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or a NUL-terminated string.
+        found.device.set_websocket_path(unsafe { text_argument("path", path)? })
+    })
+}
+
+/// Sets the network interface that connections must use. Older kernels demand CAP_NET_RAW for it.
+///
+/// @param device the device, not connecting or connected
+/// @param name for example "wwan0"; copied. NULL, the default, lets the system choose.
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT;
+/// LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_interface(device: *mut losant_device, name: *const c_char) -> Status {
+    guard("losant_device_set_interface", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or a NUL-terminated string.
+        found.device.set_interface(unsafe { optional_text_argument("name", name)? })
+    })
+}
+
+/// Sets roots to trust, as PEM text. By default only the roots that the library brings are trusted: DigiCert's, which sign
+/// what broker.losant.com presents. The host name is always checked, and verification cannot be switched off.
+///
+/// @param device the device, not connecting or connected
+/// @param pem one or more certificates; copied. NULL takes back what was set and trusts the library's roots again.
+/// @param replace true: trust these instead of the library's roots; false: besides them
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_CERTIFICATE_FILE if it is not PEM with
+/// certificates; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_ca_pem(
+    device: *mut losant_device,
+    pem: *const c_char,
+    replace: bool,
+) -> Status {
+    guard("losant_device_set_ca_pem", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or a NUL-terminated string.
+        found.device.set_ca_pem(unsafe { optional_text_argument("pem", pem)? }, replace)
+    })
+}
+
+/// Sets a file with roots to trust, PEM. It is read again at each connection, so that a rotated file needs no restart; one
+/// that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE, and tried again.
+///
+/// @param device the device, not connecting or connected
+/// @param path the file; copied. NULL takes back what was set and trusts the library's roots again.
+/// @param replace true: trust these instead of the library's roots; false: besides them
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_ca_file(
+    device: *mut losant_device,
+    path: *const c_char,
+    replace: bool,
+) -> Status {
+    guard("losant_device_set_ca_file", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or a NUL-terminated string.
+        found.device.set_ca_file(unsafe { optional_text_argument("path", path)? }.map(Path::new), replace)
+    })
+}
+
+/// Sets whether to trust the operating system's roots too. The default is false.
+///
+/// @param device the device, not connecting or connected
+/// @param trusted true: besides whatever else is trusted
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_device_set_system_roots(device: *mut losant_device, trusted: bool) -> Status {
+    guard("losant_device_set_system_roots", || handle::find(device)?.device.set_system_roots(trusted))
+}
+
+/// Sets the device's own certificate, for brokers that ask for one; key and secret of losant_device_new are sent as well
+/// unless they are NULL.
+///
+/// @param device the device, not connecting or connected
+/// @param certificates PEM: the certificate, then any intermediate ones; copied
+/// @param key PEM: the private key, PKCS#8 ("BEGIN PRIVATE KEY"), unencrypted; copied, and wiped from memory with the device
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+/// LOSANT_ERR_CERTIFICATE_FILE if they are not that; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_client_certificate_pem(
+    device: *mut losant_device,
+    certificates: *const c_char,
+    key: *const c_char,
+) -> Status {
+    guard("losant_device_set_client_certificate_pem", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or NUL-terminated strings.
+        let (certificates, key) = unsafe { (text_argument("certificates", certificates)?, text_argument("key", key)?) };
+        found.device.set_client_certificate_pem(certificates, key)
+    })
+}
+
+/// The same as losant_device_set_client_certificate_pem from files, which are read again at each connection, so that they can
+/// be renewed without a restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE.
+///
+/// @param device the device, not connecting or connected
+/// @param certificates path of the certificate file; copied
+/// @param key path of the key file; copied
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
+/// LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_set_client_certificate_files(
+    device: *mut losant_device,
+    certificates: *const c_char,
+    key: *const c_char,
+) -> Status {
+    guard("losant_device_set_client_certificate_files", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or NUL-terminated strings.
+        let (certificates, key) = unsafe { (text_argument("certificates", certificates)?, text_argument("key", key)?) };
+        found.device.set_client_certificate_files(Path::new(certificates), Path::new(key))
     })
 }
 
@@ -166,7 +297,8 @@ pub extern "C" fn losant_device_set_reconnect_delay(
     })
 }
 
-/// Sets the deadline of one attempt to connect: name resolution, TCP and the broker's acceptance together.
+/// Sets the deadline of one attempt to connect: name resolution, TCP, TLS, WebSocket and the broker's acceptance
+/// together.
 ///
 /// @param device the device, not connecting or connected
 /// @param timeout_ms milliseconds, 1 to 86400000 (a day); the default is 30000
@@ -189,12 +321,11 @@ pub extern "C" fn losant_device_set_connect_timeout(device: *mut losant_device, 
 /// been closed, when the first connection fails, or when the broker refuses it. false: the function returns at once, and
 /// the caller calls losant_device_loop.
 /// @return LOSANT_OK: begun, or, blocking, closed by losant_device_close or losant_device_free;
-/// LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_NOT_SUPPORTED for options that this build lacks;
-/// LOSANT_ERR_IN_CALLBACK for a blocking connect inside a callback; LOSANT_ERR_SYSTEM.
+/// LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_IN_CALLBACK for a blocking connect inside a callback; LOSANT_ERR_SYSTEM.
 /// Blocking, also what ended it: LOSANT_ERR_RESOLVE, LOSANT_ERR_REFUSED, LOSANT_ERR_TIMED_OUT, LOSANT_ERR_NETWORK,
 /// LOSANT_ERR_CONNECTION_LOST, LOSANT_ERR_KEEP_ALIVE, LOSANT_ERR_PROTOCOL, LOSANT_ERR_PROTOCOL_VERSION,
-/// LOSANT_ERR_DEVICE_ID, LOSANT_ERR_SERVER_UNAVAILABLE, LOSANT_ERR_CREDENTIALS, LOSANT_ERR_NOT_AUTHORIZED,
-/// LOSANT_ERR_INTERNAL
+/// LOSANT_ERR_DEVICE_ID, LOSANT_ERR_SERVER_UNAVAILABLE, LOSANT_ERR_CREDENTIALS, LOSANT_ERR_NOT_AUTHORIZED, one of the
+/// TLS, certificate and WebSocket errors, LOSANT_ERR_INTERNAL
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_connect(device: *mut losant_device, blocking: bool) -> Status {
     guard("losant_device_connect", || {
@@ -225,8 +356,7 @@ pub extern "C" fn losant_device_loop(device: *mut losant_device, timeout_ms: c_i
 /// losant_device_connect.
 ///
 /// @param device the device, not connecting or connected
-/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_NOT_SUPPORTED for options that
-/// this build lacks; LOSANT_ERR_SYSTEM
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_SYSTEM
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_start(device: *mut losant_device) -> Status {
     guard("losant_device_start", || handle::find(device)?.device.start())

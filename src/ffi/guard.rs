@@ -16,6 +16,13 @@ thread_local! {
 
 /// Runs the body of an exported function. The detail of a failure goes to the log on this thread.
 pub(super) fn guard(function: &str, body: impl FnOnce() -> Result<(), Error>) -> Status {
+    let mut body = Some(body);
+    guarded(function, &mut || body.take().map_or(Ok(()), |body| body()))
+}
+
+/// One copy of what all guards do: forty would be a tenth of the library.
+#[inline(never)]
+fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Status {
     quiet_panics();
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return LOSANT_OK,

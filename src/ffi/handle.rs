@@ -73,6 +73,7 @@ pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
 }
 
 /// The device of a handle.
+#[inline(never)]
 pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
     let registry = REGISTRY.read();
     let found = decode(handle).and_then(|(index, generation)| {
@@ -122,7 +123,7 @@ mod tests {
     fn a_number_means_one_device_for_ever() {
         let mut seen = std::collections::HashSet::new();
         for _ in 0..1000 {
-            let handle = issue(Device::new("d", "k", "s").unwrap()).unwrap();
+            let handle = issue(Device::new("d", None).unwrap()).unwrap();
             assert!(seen.insert(handle as usize));
             assert!(find(handle).is_ok());
             assert!(revoke(handle).is_ok());
@@ -133,7 +134,7 @@ mod tests {
 
     #[test]
     fn what_was_never_issued_is_refused() {
-        let real = issue(Device::new("d", "k", "s").unwrap()).unwrap();
+        let real = issue(Device::new("d", None).unwrap()).unwrap();
         for number in [0, 1, 8, 4096, usize::MAX, usize::MAX - 7, TAG, TAG | 1, real as usize + (1 << INDEX_BITS)] {
             assert!(find(number as *const losant_device).is_err(), "{number:#x}");
         }

@@ -17,3 +17,12 @@ pub use handle::losant_device;
 pub use log::*;
 
 use guard::{guard, guard_or};
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_committed_header_is_what_the_source_gives() {
+        let generated = include_str!(env!("LOSANT_GENERATED_HEADER"));
+        assert!(include_str!("../../include/losant.h") == generated, "include/losant.h is out of date: build anew");
+    }
+}

@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_char};
 ///
 /// # Safety
 /// `text` is NULL or points to a NUL-terminated string that nobody changes while the returned reference lives.
+#[inline(never)]
 pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Result<&'a str, Error> {
     if text.is_null() {
         return Err(Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")));
@@ -17,6 +18,19 @@ pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Resul
         let at = e.valid_up_to();
         Error::new(LOSANT_ERR_INVALID_UTF8, format!("{name} is not UTF-8 from byte {at} on"))
     })
+}
+
+/// A text argument that may be NULL.
+///
+/// # Safety
+/// As for [`text_argument`].
+#[inline(never)]
+pub(super) unsafe fn optional_text_argument<'a>(name: &str, text: *const c_char) -> Result<Option<&'a str>, Error> {
+    if text.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as this function demands.
+    unsafe { text_argument(name, text) }.map(Some)
 }
 
 /// A place for a result.

@@ -3,15 +3,17 @@
 use super::{
     Failure, Notify,
     Stage::{self, *},
-    Stream,
+    Stream, fault,
     resolve::Resolution,
+    socket::Socket,
+    stream::Plain,
+    tls::{self, Trust},
+    websocket::{self, Opened, Opening},
 };
-use crate::status::{
-    Error,
-    Status::{self, *},
-};
+use crate::status::{Error, Status::*};
 use mio::{Interest, Registry, Token, net::TcpStream};
-use socket2::{Domain, Protocol, Socket, Type};
+use native_tls::{HandshakeError, MidHandshakeTlsStream};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use std::{
     io,
     net::SocketAddr,
@@ -19,18 +21,38 @@ use std::{
 };
 
 /// Where to connect and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub host: String,
     pub port: u16,
+    /// `Some` for TLS.
+    pub trust: Option<Trust>,
+    /// `Some` for WebSocket: the path to ask for.
+    pub websocket_path: Option<String>,
+    /// Network interface that packets must leave by.
+    pub interface: Option<String>,
     /// How long written bytes may stay unacknowledged before the kernel gives the link up (TCP_USER_TIMEOUT).
     pub user_timeout: Duration,
+}
+
+impl Target {
+    /// The host as certificates and resolvers know it: an IPv6 address without its brackets.
+    fn bare_host(&self) -> &str {
+        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
+    }
+
+    /// Host and port as in a URL.
+    fn authority(&self) -> String {
+        let host = self.bare_host();
+        if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
+    }
 }
 
 /// A connection on its way.
 pub(crate) struct Connecting {
     target: Target,
     deadline: Instant,
+    stage: Stage,
     step: Step,
 }
 
@@ -43,88 +65,135 @@ enum Step {
         give_up: Instant,
         rest: Vec<SocketAddr>,
     },
-    Done,
+    Tls(Box<MidHandshakeTlsStream<Socket>>),
+    WebSocket(Box<Opening>),
+    /// Only while a step is being taken, and after the last.
+    Taken,
+}
+
+/// What came of one step.
+enum Outcome {
+    /// It must wait.
+    Wait(Step),
+    Go(Step),
+    Arrived(Stream),
 }
 
 impl Connecting {
     pub fn start(target: Target, deadline: Instant, notify: Notify) -> Result<Self, Failure> {
-        let resolution = Resolution::start(&target.host, target.port, notify)
-            .map_err(|error| Failure { stage: LOSANT_STAGE_RESOLVE, error })?;
-        Ok(Connecting { target, deadline, step: Step::Resolve(resolution) })
+        let stage = LOSANT_STAGE_RESOLVE;
+        let resolution =
+            Resolution::start(target.bare_host(), target.port, notify).map_err(|error| Failure { stage, error })?;
+        Ok(Connecting { target, deadline, stage, step: Step::Resolve(resolution) })
     }
 
     /// Goes as far as it can without waiting. `None`: call again when the socket is ready, when the resolver notifies,
     /// or at [`Self::deadline`].
     pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> Result<Option<Stream>, Failure> {
         if now >= self.deadline {
-            return Err(self.timed_out());
+            return Err(Failure { stage: self.stage, error: self.timed_out() });
         }
         loop {
-            match std::mem::replace(&mut self.step, Step::Done) {
-                Step::Resolve(resolution) => match resolution.take() {
-                    None => {
-                        self.step = Step::Resolve(resolution);
-                        return Ok(None);
-                    }
-                    Some(Err(error)) => return Err(Failure { stage: LOSANT_STAGE_RESOLVE, error }),
-                    Some(Ok(mut addresses)) => {
-                        addresses.reverse();
-                        self.step = self.next_address(addresses, None, registry, token, now)?;
-                    }
-                },
-                Step::Tcp { socket, address, give_up, rest } => match connected(&socket) {
-                    Ok(true) => return Ok(Some(Stream::Tcp(socket))),
-                    Ok(false) if now < give_up => {
-                        self.step = Step::Tcp { socket, address, give_up, rest };
-                        return Ok(None);
-                    }
-                    outcome => {
-                        let error = outcome.err().unwrap_or_else(|| io::ErrorKind::TimedOut.into());
-                        let failure = tcp_failure(address, &error);
-                        self.step = self.next_address(rest, Some(failure), registry, token, now)?;
-                    }
-                },
-                Step::Done => return Ok(None),
+            let step = std::mem::replace(&mut self.step, Step::Taken);
+            match self.take(step, registry, token, now) {
+                Ok(Outcome::Wait(step)) => {
+                    self.step = step;
+                    return Ok(None);
+                }
+                Ok(Outcome::Go(step)) => self.step = step,
+                Ok(Outcome::Arrived(stream)) => return Ok(Some(stream)),
+                Err(error) => return Err(Failure { stage: self.stage, error }),
             }
         }
+    }
+
+    fn take(&mut self, step: Step, registry: &Registry, token: Token, now: Instant) -> Result<Outcome, Error> {
+        match step {
+            Step::Resolve(resolution) => match resolution.take() {
+                None => Ok(Outcome::Wait(Step::Resolve(resolution))),
+                Some(answer) => {
+                    let mut addresses = answer?;
+                    self.stage = LOSANT_STAGE_TCP;
+                    addresses.reverse();
+                    self.next_address(addresses, None, registry, token, now).map(Outcome::Go)
+                }
+            },
+            Step::Tcp { socket, address, give_up, rest } => match connected(&socket) {
+                Ok(true) => self.secure(socket),
+                Ok(false) if now < give_up => Ok(Outcome::Wait(Step::Tcp { socket, address, give_up, rest })),
+                outcome => {
+                    let error = outcome.err().map_or_else(
+                        || Error::new(LOSANT_ERR_TIMED_OUT, format!("cannot connect to {address}: no answer")),
+                        |e| fault::from_io(&format!("cannot connect to {address}"), &e),
+                    );
+                    // The old socket must be gone before the poll hears of the next under the same token.
+                    drop(socket);
+                    self.next_address(rest, Some(error), registry, token, now).map(Outcome::Go)
+                }
+            },
+            Step::Tls(handshake) => self.after_tls(handshake.handshake()),
+            Step::WebSocket(opening) => after_websocket(opening.advance()?),
+            Step::Taken => Ok(Outcome::Wait(Step::Taken)),
+        }
+    }
+
+    fn secure(&mut self, socket: TcpStream) -> Result<Outcome, Error> {
+        let Some(trust) = &self.target.trust else {
+            return self.open_websocket(Plain::Tcp(Socket::new(socket, false)));
+        };
+        self.stage = LOSANT_STAGE_TLS;
+        let connector = tls::connector(trust)?;
+        self.after_tls(connector.connect(self.target.bare_host(), Socket::new(socket, true)))
+    }
+
+    fn after_tls(&mut self, outcome: Result<tls::Encrypted, HandshakeError<Socket>>) -> Result<Outcome, Error> {
+        match outcome {
+            Ok(stream) => self.open_websocket(Plain::Tls(Box::new(stream))),
+            Err(HandshakeError::WouldBlock(handshake)) => Ok(Outcome::Wait(Step::Tls(Box::new(handshake)))),
+            Err(HandshakeError::Failure(e)) => Err(fault::handshake(&e)),
+        }
+    }
+
+    fn open_websocket(&mut self, stream: Plain) -> Result<Outcome, Error> {
+        let Some(path) = &self.target.websocket_path else {
+            return Ok(Outcome::Arrived(stream.into()));
+        };
+        self.stage = LOSANT_STAGE_WEBSOCKET;
+        after_websocket(websocket::open(stream, &self.target.authority(), path)?)
     }
 
     /// Opens a socket to the next address that lets itself be tried; the last failure if there is none.
     fn next_address(
         &self,
         mut rest: Vec<SocketAddr>,
-        mut last: Option<Failure>,
+        mut last: Option<Error>,
         registry: &Registry,
         token: Token,
         now: Instant,
-    ) -> Result<Step, Failure> {
+    ) -> Result<Step, Error> {
         while let Some(address) = rest.pop() {
             // Each address gets its share of the time left, so that a dead one cannot eat it all.
             let shares = u32::try_from(rest.len() + 1).unwrap_or(u32::MAX);
             let give_up = now + self.deadline.saturating_duration_since(now) / shares;
             match open(&self.target, address, registry, token) {
                 Ok(socket) => return Ok(Step::Tcp { socket, address, give_up, rest }),
-                Err(e) => last = Some(tcp_failure(address, &e)),
+                Err(e) => last = Some(fault::from_io(&format!("cannot connect to {address}"), &e)),
             }
         }
         Err(last.unwrap_or_else(|| self.timed_out()))
     }
 
-    fn stage(&self) -> Stage {
-        match self.step {
-            Step::Resolve(_) => LOSANT_STAGE_RESOLVE,
-            Step::Tcp { .. } | Step::Done => LOSANT_STAGE_TCP,
-        }
-    }
-
-    fn timed_out(&self) -> Failure {
-        let stage = self.stage();
-        let doing = match stage {
+    fn timed_out(&self) -> Error {
+        let doing = match self.stage {
             LOSANT_STAGE_RESOLVE => "resolving the host name",
+            LOSANT_STAGE_TLS => "in the TLS handshake",
+            LOSANT_STAGE_WEBSOCKET => "in the WebSocket handshake",
             _ => "opening the TCP connection",
         };
-        let detail = format!("connecting to {} took too long while {doing}", self.target.host);
-        Failure { stage, error: Error::new(LOSANT_ERR_TIMED_OUT, detail) }
+        Error::new(
+            LOSANT_ERR_TIMED_OUT,
+            format!("connecting to {} took too long while {doing}", self.target.authority()),
+        )
     }
 
     /// When the whole connection, CONNACK included, must be complete.
@@ -141,18 +210,27 @@ impl Connecting {
     }
 }
 
+fn after_websocket(opened: Opened) -> Result<Outcome, Error> {
+    Ok(match opened {
+        Opened::Yes(stream) => Outcome::Arrived(stream.into()),
+        Opened::NotYet(opening) => Outcome::Wait(Step::WebSocket(opening)),
+    })
+}
+
 fn open(target: &Target, address: SocketAddr, registry: &Registry, token: Token) -> io::Result<TcpStream> {
     // Non-blocking comes with mio; close-on-exec with both.
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = RawSocket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     socket.set_tcp_nodelay(true)?;
     // Not every kernel of interest has it, and the keep-alive finds a dead link too.
     let _ = socket.set_tcp_user_timeout(Some(target.user_timeout));
+    if let Some(interface) = &target.interface {
+        let bound = socket.bind_device(Some(interface.as_bytes()));
+        bound.map_err(|e| io::Error::new(e.kind(), format!("cannot use the network interface {interface}: {e}")))?;
+    }
     match socket.connect(&address.into()) {
         Ok(()) => {}
-        Err(e)
-            if e.kind() == io::ErrorKind::WouldBlock
-                || e.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
+        Err(e) if e.raw_os_error() == Some(nix::errno::Errno::EINPROGRESS as i32) => {}
         Err(e) => return Err(e),
     }
     let mut stream = TcpStream::from_std(socket.into());
@@ -169,28 +247,5 @@ fn connected(socket: &TcpStream) -> io::Result<bool> {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
         Err(e) => Err(e),
-    }
-}
-
-fn tcp_failure(address: SocketAddr, e: &io::Error) -> Failure {
-    let status = network_status(e);
-    Failure {
-        stage: LOSANT_STAGE_TCP,
-        error: Error::new(status, format!("cannot connect to {address}: {}", describe(e))),
-    }
-}
-
-fn network_status(e: &io::Error) -> Status {
-    match e.kind() {
-        io::ErrorKind::ConnectionRefused => LOSANT_ERR_REFUSED,
-        io::ErrorKind::TimedOut => LOSANT_ERR_TIMED_OUT,
-        _ => LOSANT_ERR_NETWORK,
-    }
-}
-
-fn describe(e: &io::Error) -> String {
-    match e.kind() {
-        io::ErrorKind::TimedOut if e.raw_os_error().is_none() => "no answer".to_owned(),
-        _ => e.to_string(),
     }
 }

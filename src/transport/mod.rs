@@ -4,11 +4,18 @@
 //! writes like any other and answers `WouldBlock` when it must wait. Nothing above this module knows what is beneath.
 
 mod connect;
+mod fault;
 mod resolve;
+mod socket;
 mod stream;
+mod tls;
+mod upgrade;
+mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
+pub(crate) use fault::lost;
 pub(crate) use stream::Stream;
+pub(crate) use tls::{IdentitySource, Trust, parse_certificates, parse_identity};
 
 use crate::status::Error;
 use std::sync::Arc;

@@ -19,10 +19,10 @@ pub(crate) struct Resolution {
 }
 
 impl Resolution {
-    /// Starts the look-up of `host`; an IP address (IPv6 with or without brackets) is answered at once.
+    /// Starts the look-up of `host`; an IP address is answered at once.
     pub fn start(host: &str, port: u16, notify: Notify) -> Result<Self, Error> {
         let answer = Arc::new(Mutex::new(None));
-        if let Ok(ip) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        if let Ok(ip) = host.parse::<IpAddr>() {
             *answer.lock() = Some(Ok(vec![SocketAddr::new(ip, port)]));
             return Ok(Resolution { answer });
         }

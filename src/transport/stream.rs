@@ -1,44 +1,121 @@
-//! The established byte stream.
+//! The established byte stream, whatever carries it.
 
-use mio::net::TcpStream;
+use super::{socket::Socket, tls::Encrypted, websocket::WsStream};
 use std::io::{self, Read, Write};
 
-/// Reads and writes without blocking; `WouldBlock` means wait for readiness of the socket beneath.
-///
-/// Only `write` is ever called on sockets: std sends it with MSG_NOSIGNAL, so that a vanished broker cannot kill a host
-/// that leaves SIGPIPE at its default. `write_vectored` would be writev(2), which cannot ask for that.
-pub(crate) enum Stream {
-    Tcp(TcpStream),
+/// TCP with or without TLS.
+pub(super) enum Plain {
+    Tcp(Socket),
+    Tls(Box<Encrypted>),
+}
+
+/// Reads and writes without blocking; `WouldBlock` means wait for readiness of the socket beneath. After a `WouldBlock`
+/// of `write`, the same bytes must come first in the next one, for TLS and WebSocket have begun to send them.
+pub(crate) struct Stream(Carrier);
+
+enum Carrier {
+    Plain(Plain),
+    WebSocket(Box<WsStream>),
+}
+
+impl From<Plain> for Stream {
+    fn from(plain: Plain) -> Self {
+        Stream(Carrier::Plain(plain))
+    }
+}
+
+impl From<Box<WsStream>> for Stream {
+    fn from(ws: Box<WsStream>) -> Self {
+        Stream(Carrier::WebSocket(ws))
+    }
+}
+
+impl Plain {
+    fn ready(&mut self, hung_up: bool) {
+        match self {
+            Plain::Tcp(socket) => socket.ready(hung_up),
+            Plain::Tls(tls) => tls.get_mut().ready(hung_up),
+        }
+    }
 }
 
 impl Stream {
-    /// Whether a read that did not fill its buffer has taken all there was, so that a second one is not needed to learn
-    /// that (epoll(7) says so of stream sockets). A layer above the socket may hold back more.
-    pub fn short_read_means_empty(&self) -> bool {
+    /// The poll says that the socket is ready; to be told at every edge.
+    pub fn ready(&mut self, hung_up: bool) {
+        match &mut self.0 {
+            Carrier::Plain(plain) => plain.ready(hung_up),
+            Carrier::WebSocket(ws) => ws.get_mut().ready(hung_up),
+        }
+    }
+}
+
+impl Plain {
+    fn close(&mut self) {
+        if let Plain::Tls(tls) = self {
+            let _ = tls.shutdown();
+        }
+    }
+}
+
+impl Stream {
+    /// Takes leave in the words of each layer. Best effort: nobody waits for an answer.
+    pub fn close(&mut self) {
+        match &mut self.0 {
+            Carrier::Plain(plain) => plain.close(),
+            Carrier::WebSocket(ws) => {
+                ws.close();
+                ws.get_mut().close();
+            }
+        }
+    }
+}
+
+impl Read for Plain {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Stream::Tcp(_) => true,
+            Plain::Tcp(socket) => socket.read(buffer),
+            Plain::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Plain {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Plain::Tcp(socket) => socket.write(bytes),
+            Plain::Tls(tls) => tls.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Plain::Tcp(socket) => socket.flush(),
+            Plain::Tls(tls) => tls.flush(),
         }
     }
 }
 
 impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(tcp) => tcp.read(buffer),
+        match &mut self.0 {
+            Carrier::Plain(plain) => plain.read(buffer),
+            Carrier::WebSocket(ws) => ws.read(buffer),
         }
     }
 }
 
 impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(tcp) => tcp.write(bytes),
+        match &mut self.0 {
+            Carrier::Plain(plain) => plain.write(bytes),
+            Carrier::WebSocket(ws) => ws.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(_) => Ok(()),
+        match &mut self.0 {
+            Carrier::Plain(plain) => plain.flush(),
+            Carrier::WebSocket(ws) => ws.flush(),
         }
     }
 }

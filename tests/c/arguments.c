@@ -1,0 +1,191 @@
+/*
+ * What is wrong with an argument is told by a status of its own, and in words by the log callback, on the calling thread,
+ * before the function returns.
+ */
+#include "check.h"
+
+#define MOST_JSON 262106
+
+struct log {
+    int messages;
+    char last[512];
+    pthread_t thread;
+};
+
+static void on_log(int level, const char *message, size_t length, void *user_data)
+{
+    struct log *log = user_data;
+    CHECK(level == LOSANT_LOG_ERROR && length == strlen(message) && strchr(message, '\n') == NULL);
+    log->messages++;
+    log->thread = pthread_self();
+    snprintf(log->last, sizeof log->last, "%s", message);
+}
+
+static struct log the_log;
+
+/* The call fails with this status, and the log has just said so, with this word in it. */
+#define REFUSED(status, word, call)                                                                                    \
+    do {                                                                                                               \
+        memset(&the_log, 0, sizeof the_log);                                                                           \
+        CHECK_STATUS(status, call);                                                                                    \
+        if (the_log.messages != 1 || !strstr(the_log.last, word)) {                                                    \
+            fprintf(stderr, "%s:%d: logged %d times: %s\n", __FILE__, __LINE__, the_log.messages, the_log.last);       \
+            exit(1);                                                                                                   \
+        }                                                                                                              \
+        CHECK(pthread_equal(the_log.thread, pthread_self()));                                                          \
+        CHECK(!strstr(the_log.last, SECRET));                                                                          \
+    } while (0)
+
+static void ignore(losant_device *device, const losant_event *event, void *user_data)
+{
+    (void)device;
+    (void)event;
+    (void)user_data;
+}
+
+/* A JSON object of so many bytes. */
+static char *object_of(size_t size)
+{
+    char *text = malloc(size + 1);
+    CHECK(text != NULL && size > 10);
+    memset(text, 'x', size);
+    memcpy(text, "{\"a\":\"", 6);
+    memcpy(text + size - 2, "\"}", 3);
+    return text;
+}
+
+static void making(void)
+{
+    losant_device *device = (losant_device *)&the_log;
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "device_id", losant_device_new(NULL, KEY, SECRET, &device));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "key", losant_device_new(DEVICE_ID, NULL, SECRET, &device));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "is NULL", losant_device_new(DEVICE_ID, KEY, NULL, &device));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "device", losant_device_new(DEVICE_ID, KEY, SECRET, NULL));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "device_id", losant_device_new("\xff", KEY, SECRET, &device));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "key", losant_device_new(DEVICE_ID, "\xc3", SECRET, &device));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "empty", losant_device_new("", KEY, SECRET, &device));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "device_id", losant_device_new("a/b", KEY, SECRET, &device));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "device_id", losant_device_new("#", KEY, SECRET, &device));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "control", losant_device_new("a\n", KEY, SECRET, &device));
+    CHECK(device == (losant_device *)&the_log);
+}
+
+static void options(losant_device *device)
+{
+    int fd;
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "host", losant_device_set_host(device, NULL));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "host", losant_device_set_host(device, "\xff"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "host", losant_device_set_host(device, ""));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "URL", losant_device_set_host(device, "mqtts://broker.losant.com"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_port(device, -1));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "65536", losant_device_set_port(device, 65536));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "transport", losant_device_set_transport(device, 2));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive(device, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive(device, 65536));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "QoS", losant_device_set_qos(device, 2));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "QoS", losant_device_set_qos(device, -1));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "initial_ms", losant_device_set_reconnect_delay(device, 0, 5));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "max_ms", losant_device_set_reconnect_delay(device, 6, 5));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "max_ms", losant_device_set_reconnect_delay(device, 5, 86400001));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "timeout_ms", losant_device_set_connect_timeout(device, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "timeout_ms", losant_device_set_connect_timeout(device, 86400001));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "fd", losant_device_fd(device, NULL));
+    CHECK_OK(losant_device_fd(device, &fd));
+    /* Once it runs, options are fixed. */
+    CHECK_OK(losant_device_set_host(device, "127.0.0.1"));
+    CHECK_OK(losant_device_set_secure(device, false));
+    CHECK_OK(losant_device_connect(device, false));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_host(device, "localhost"));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_port(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_secure(device, true));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_keep_alive(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_qos(device, 0));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_reconnect_delay(device, 1, 2));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_connect_timeout(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, false));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, true));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_start(device));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "timeout_ms", losant_device_next_timeout(device, NULL));
+    CHECK_OK(losant_device_close(device));
+    CHECK_OK(losant_device_close(device));
+    REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_loop(device, 0));
+    REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_next_timeout(device, &fd));
+}
+
+static void states(losant_device *device)
+{
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "json", losant_device_send_state(device, NULL, 0));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "json", losant_device_send_state(device, "{\"a\":\"\xff\"}", 0));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "json", losant_device_send_state(device, "{\"a\":\"\xed\xa0\x80\"}", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "line 1 column", losant_device_send_state(device, "{\"a\": 1 ", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state(device, "", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state(device, "{'a':1}", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state(device, "{\"a\":NaN}", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state(device, "{\"a\":1,}", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "line 3 column 2", losant_device_send_state(device, "{\n\n x}", 0));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state(device, "{}{}", 0));
+    REFUSED(LOSANT_ERR_NOT_AN_OBJECT, "object", losant_device_send_state(device, "[{\"a\":1}]", 0));
+    REFUSED(LOSANT_ERR_NOT_AN_OBJECT, "object", losant_device_send_state(device, "null", 0));
+    REFUSED(LOSANT_ERR_NOT_AN_OBJECT, "object", losant_device_send_state(device, " 1 ", 0));
+
+    char *largest = object_of(MOST_JSON), *too_large = object_of(MOST_JSON + 1);
+    CHECK_OK(losant_device_send_state(device, largest, INT64_MIN));
+    REFUSED(LOSANT_ERR_TOO_LARGE, "262107", losant_device_send_state(device, too_large, 0));
+    free(largest);
+    free(too_large);
+
+    uint64_t accepted = 0, value = 77;
+    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &accepted));
+    CHECK(accepted == 1);
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 0, &value));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 7, &value));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, -1, &value));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "value", losant_device_counter(device, LOSANT_COUNTER_SENT, NULL));
+    CHECK(value == 77);
+}
+
+static void observers(losant_device *device)
+{
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_add_event_observer(device, 1, NULL, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 0, ignore, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 6, ignore, NULL));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_remove_event_observer(device, 1, NULL, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_remove_event_observer(device, 0, ignore, NULL));
+    REFUSED(LOSANT_ERR_NO_SUCH_OBSERVER, "observer", losant_device_remove_event_observer(device, 1, ignore, NULL));
+}
+
+static void texts(void)
+{
+    for (int status = -50; status <= 10; status++) {
+        CHECK(losant_status_string(status) != NULL && losant_status_string(status)[0] != '\0');
+    }
+    CHECK(strcmp(losant_status_string(LOSANT_OK), losant_status_string(LOSANT_ERR_INTERNAL)) != 0);
+    CHECK(strcmp(losant_status_string(12345), losant_status_string(-12345)) == 0);
+}
+
+static void logging(void)
+{
+    losant_device *device;
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "max_level", losant_set_log_callback(on_log, 0, &the_log));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "max_level", losant_set_log_callback(on_log, 5, &the_log));
+    CHECK_OK(losant_set_log_callback(NULL, LOSANT_LOG_DEBUG, NULL));
+    memset(&the_log, 0, sizeof the_log);
+    CHECK_STATUS(LOSANT_ERR_NULL_ARGUMENT, losant_device_new(NULL, KEY, SECRET, &device));
+    CHECK(the_log.messages == 0);
+}
+
+int main(void)
+{
+    losant_device *device;
+    CHECK_OK(losant_set_log_callback(on_log, LOSANT_LOG_ERROR, &the_log));
+    making();
+    CHECK_OK(losant_device_new(DEVICE_ID, KEY, SECRET, &device));
+    options(device);
+    states(device);
+    observers(device);
+    texts();
+    CHECK_OK(losant_device_free(device));
+    logging();
+    return 0;
+}

@@ -1,0 +1,45 @@
+//! Who is called, in which order, and who no longer.
+
+use crate::support::{Broker, CProgram, Lane, WAYS, in_every_lane};
+
+fn in_the_order_added_until_removed(lane: Lane) {
+    let broker = Broker::start();
+    for way in WAYS {
+        let mut program = CProgram::start("observers", lane, &["127.0.0.1", &broker.port().to_string(), way]);
+        program.expect("connect");
+        // Those that were added and removed before leave the order: first, third, second.
+        for name in ["one", "remove second", "two", "remove first", "three", "add late", "four", "stop"] {
+            broker.command(&format!("{{\"name\":\"{name}\"}}"));
+        }
+        assert_eq!(
+            program.finish(),
+            [
+                "connect",
+                "first hears one",
+                "third hears one",
+                "second hears one",
+                "first hears remove second",
+                "third hears remove second",
+                "first hears two",
+                "third hears two",
+                "first hears remove first",
+                "third hears remove first",
+                "third hears three",
+                "third hears add late",
+                "third hears four",
+                "late hears four",
+                "third hears stop",
+                "late hears stop",
+            ],
+            "{way}"
+        );
+    }
+}
+
+fn while_a_callback_runs(lane: Lane) {
+    let broker = Broker::start();
+    let program = CProgram::start("removal", lane, &["127.0.0.1", &broker.port().to_string()]);
+    assert_eq!(program.finish(), ["removed", "freed", "not waited for"]);
+}
+
+in_every_lane!(in_the_order_added_until_removed, while_a_callback_runs);

@@ -1,0 +1,65 @@
+//! States that a C program reports arrive byte for byte, however the device is run.
+
+use crate::support::{Broker, CProgram, Lane, WAYS, in_every_lane, state_topic};
+use std::fs;
+use tempfile::TempDir;
+
+/// States whose text must not be touched on the way.
+fn states() -> Vec<String> {
+    let big = format!("{{\"log\":\"{}\"}}", "0123456789".repeat(20_000));
+    [
+        r#"{"temperature":21.5}"#,
+        "{ \"a\" :\n\t1.50 ,\r\n \"b\":-0E+2 }",
+        r#"{"unicode":"Grüße, 世界 🌡","escaped":"\u00e9\/\\\"\ud83c\udf21"}"#,
+        r#"{"b":1,"a":2,"b":3,"precise":0.1000000000000000055511151231257827,"huge":1e400}"#,
+        "{}",
+        &big,
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn report(lane: Lane, way: &str, qos: u8, when: &str) {
+    let broker = Broker::start();
+    let mut observer = broker.subscriber();
+    let states = states();
+    let dir = TempDir::new().unwrap();
+    let mut arguments =
+        vec!["127.0.0.1".to_owned(), broker.port().to_string(), way.to_owned(), qos.to_string(), when.to_owned()];
+    for (number, state) in states.iter().enumerate() {
+        let path = dir.path().join(format!("state-{number}"));
+        fs::write(&path, state).unwrap();
+        arguments.push(path.to_str().unwrap().to_owned());
+    }
+
+    let mut program = CProgram::start("report", lane, &arguments);
+    program.expect("connect");
+    for (number, state) in states.iter().enumerate() {
+        let message = observer.next();
+        assert_eq!(message.topic, state_topic());
+        assert_eq!(message.qos, qos);
+        let time = 1_464_743_391_145 + number;
+        assert_eq!(message.text(), format!("{{\"time\":{time},\"data\":{state}}}"));
+    }
+    broker.command(r#"{"name":"stop"}"#);
+    assert!(program.finish().last().unwrap().starts_with("close\t0\t"));
+}
+
+fn once_connected(lane: Lane) {
+    for way in WAYS {
+        report(lane, way, 1, "connected");
+    }
+}
+
+fn before_connecting(lane: Lane) {
+    for way in WAYS {
+        report(lane, way, 1, "before");
+    }
+}
+
+fn at_qos_0(lane: Lane) {
+    report(lane, "blocking", 0, "before");
+    report(lane, "start", 0, "connected");
+}
+
+in_every_lane!(once_connected, before_connecting, at_qos_0);

@@ -1,0 +1,126 @@
+//! C programs from tests/c, compiled with the host's compiler and linked to the libraries that cargo has built.
+
+use super::{Lane, Process, library_dir, package_file};
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex, OnceLock},
+};
+
+/// What liblosant.a needs from the system, as rustc tells with `--print native-static-libs`.
+const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
+
+/// Leak reports of Rust's standard library that are none.
+const SUPPRESSIONS: &str = "tests/c/valgrind.supp";
+
+/// A running C program.
+pub struct CProgram;
+
+impl CProgram {
+    /// Starts tests/c/NAME.c with these arguments.
+    pub fn start<A: AsRef<str>>(name: &str, lane: Lane, arguments: &[A]) -> Process {
+        let program = compiled(name, lane == Lane::Static);
+        let mut command = match lane {
+            Lane::Shared | Lane::Static => Command::new(program),
+            Lane::Valgrind => {
+                let mut command = Command::new("valgrind");
+                command
+                    .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30"])
+                    .arg("--errors-for-leak-kinds=definite,indirect,possible")
+                    .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()))
+                    .arg(program);
+                command
+            }
+        };
+        command.args(arguments.iter().map(AsRef::as_ref));
+        Process::start(&format!("{name} ({lane:?})"), command)
+    }
+}
+
+/// The path of the compiled program; compiled once.
+fn compiled(name: &str, statically: bool) -> PathBuf {
+    type Programs = HashMap<(String, bool), Arc<OnceLock<PathBuf>>>;
+    static PROGRAMS: Mutex<Option<Programs>> = Mutex::new(None);
+    let place = {
+        let mut programs = PROGRAMS.lock().unwrap();
+        programs.get_or_insert_with(HashMap::new).entry((name.to_owned(), statically)).or_default().clone()
+    };
+    place.get_or_init(|| compile(name, statically)).clone()
+}
+
+fn compile(name: &str, statically: bool) -> PathBuf {
+    let program = run_dir().join(if statically { format!("{name}-static") } else { name.to_owned() });
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-I"])
+        .arg(package_file("include"))
+        .arg(package_file(&format!("tests/c/{name}.c")))
+        .arg("-o")
+        .arg(&program);
+    if statically {
+        gcc.arg("-Wl,--gc-sections").arg(run_dir().join("liblosant.a")).args(needed_by_the_static_library());
+    } else {
+        gcc.arg("-L").arg(run_dir()).arg("-llosant-shared").arg("-lpthread");
+        gcc.arg(format!("-Wl,-rpath,{}", run_dir().display()));
+    }
+    let output = gcc.output().expect("gcc is installed");
+    assert!(output.status.success(), "{gcc:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    program
+}
+
+/// The libraries' own needs, where they have any beyond the system's.
+fn needed_by_the_static_library() -> Vec<&'static str> {
+    let mut flags = Vec::new();
+    if dynamic_section().contains("libssl.so") {
+        flags.extend(["-lssl", "-lcrypto"]);
+    }
+    flags.extend(SYSTEM_LIBRARIES);
+    flags
+}
+
+/// What readelf says of liblosant.so.
+pub fn dynamic_section() -> String {
+    let output = Command::new("readelf").arg("-dW").arg(shared_library()).output().expect("readelf is installed");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The library as the programs find it at run time.
+pub fn shared_library() -> PathBuf {
+    run_dir().join(soname())
+}
+
+/// The name that programs record: what they ask for at run time.
+pub fn soname() -> &'static str {
+    concat!("liblosant.so.", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"))
+}
+
+/// Where this run keeps the libraries, under the names that installed ones have, and its programs. Links keep them
+/// even if cargo builds anew meanwhile.
+fn run_dir() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        remove_leftovers(base);
+        let dir = base.join(format!("run-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a directory for the programs can be made");
+        for (built, name) in [("liblosant.so", soname()), ("liblosant.a", "liblosant.a")] {
+            let built = library_dir().join(built);
+            fs::hard_link(&built, dir.join(name)).unwrap_or_else(|e| panic!("cannot link {}: {e}", built.display()));
+        }
+        // With liblosant.a in the same place, -llosant could mean either.
+        std::os::unix::fs::symlink(soname(), dir.join("liblosant-shared.so")).expect("a link can be made");
+        dir
+    })
+}
+
+/// The directories of runs that are over.
+fn remove_leftovers(base: &Path) {
+    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let Some(process) = name.to_str().and_then(|name| name.strip_prefix("run-")) else { continue };
+        if !Path::new("/proc").join(process).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}

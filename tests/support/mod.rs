@@ -1,0 +1,58 @@
+//! What the tests have in common: brokers, observers and C programs, each the real thing.
+
+pub mod broker;
+pub mod c_program;
+pub mod fake_broker;
+pub mod interface;
+pub mod lane;
+pub mod process;
+pub mod subscriber;
+
+pub use broker::Broker;
+pub use c_program::CProgram;
+pub use lane::{Lane, WAYS};
+pub(crate) use lane::in_every_lane;
+pub use fake_broker::{Answers, FakeBroker};
+pub use process::Process;
+pub use subscriber::Subscriber;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// How long a test waits for what must happen. Long enough for valgrind on a busy machine: only failures take it.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// What every test broker lets in.
+pub const DEVICE_ID: &str = "507f191e810c19729de860ea";
+pub const KEY: &str = "7c6f2a9e";
+pub const SECRET: &str = "b1946ac92492d234";
+
+pub fn state_topic() -> String {
+    format!("losant/{DEVICE_ID}/state")
+}
+
+pub fn command_topic() -> String {
+    format!("losant/{DEVICE_ID}/command")
+}
+
+/// Waits for what nobody announces.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never happened: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A file of this package.
+pub fn package_file(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The directory that cargo has put the libraries in, beside this test program.
+pub fn library_dir() -> PathBuf {
+    let program = std::env::current_exe().expect("this program has a path");
+    program.parent().expect("and is in a directory").to_owned()
+}
