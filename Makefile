@@ -9,7 +9,7 @@ BUILD := build
 SO := target/release/liblosant.so
 BUILD_PACKAGES := cmake pkg-config libssl-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) valgrind
+TEST_PACKAGES := $(DEMO_PACKAGES) g++ valgrind
 
 # Debian keeps mosquitto where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin

@@ -1,7 +1,7 @@
 /* Sends a temperature once a second and prints the commands that arrive, all on one thread, until Ctrl-C.
  *
  * Settings come from the environment: LOSANT_DEVICE_ID, LOSANT_KEY and LOSANT_SECRET; for a broker other than Losant's
- * also LOSANT_HOST, LOSANT_PORT, LOSANT_SECURE (1 or 0) and LOSANT_TRANSPORT (tcp or websockets). */
+ * also LOSANT_HOST, LOSANT_PORT, LOSANT_SECURE (1 or 0), LOSANT_TRANSPORT (tcp or websockets) and LOSANT_CA_FILE. */
 #define _POSIX_C_SOURCE 200809L
 #include <losant.h>
 #include <signal.h>
@@ -70,6 +70,8 @@ int main(void) {
     check(losant_device_set_secure(device, atoi(setting("LOSANT_SECURE", "1")) != 0), "secure");
     if (strcmp(setting("LOSANT_TRANSPORT", "tcp"), "websockets") == 0)
         check(losant_device_set_transport(device, LOSANT_TRANSPORT_WEBSOCKETS), "transport");
+    if (getenv("LOSANT_CA_FILE") != NULL)
+        check(losant_device_set_ca_file(device, getenv("LOSANT_CA_FILE"), true), "ca file");
 
     check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL), "observer");
     check(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL), "observer");
