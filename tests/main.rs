@@ -3,7 +3,10 @@
 
 mod attempts;
 mod closing;
+mod commands;
+mod guest;
 mod header;
+mod losses;
 mod misuse;
 mod observers;
 mod reporting;

@@ -1,13 +1,8 @@
 //! Every transport carries the same: states and commands of any size, however the bytes are cut, and an end to waiting.
 
 use crate::support::{
-    Broker, DEVICE_ID, FakeBroker, KEY, Listener, SECRET,
-    broker::free_port,
-    certificates::Authority,
-    command_topic,
-    fake_broker::listen,
-    proxy::{self, Manner},
-    tls_server,
+    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET, broker::free_port, certificates::Authority,
+    command_topic, fake_broker::listen, tls_server,
 };
 use losant::{Device, Event, EventType::*, Stage, Stage::*, Status::*, Transport::*};
 use socket2::{Domain, Socket, Type};
@@ -86,7 +81,7 @@ fn large_states_and_commands_over_each() {
 fn one_byte_at_a_time_over_each() {
     let broker = all_listeners();
     for listener in Listener::ALL {
-        let port = proxy::start(broker.port_of(listener), Manner::OneByOne);
+        let port = Proxy::with(broker.port_of(listener), Manner::OneByOne).port();
         round_trip(&broker, &device_of(&broker, listener, port), 2_000);
     }
 }
@@ -141,7 +136,7 @@ fn stopped_at(stage: Stage) -> Device {
     let tls = |manner| {
         let server = tls_server::start(&authority.chain(&leaf), &leaf.key_pem());
         match manner {
-            Some(manner) => proxy::start(server.port(), manner),
+            Some(manner) => Proxy::with(server.port(), manner).port(),
             None => server.port(),
         }
     };

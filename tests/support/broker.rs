@@ -221,14 +221,15 @@ impl Broker {
 
     /// Publishes as anyone would.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>) {
+        let payload = payload.as_ref();
         let mut child = tool("mosquitto_pub")
             .args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-u", KEY, "-P", SECRET])
-            .args(["-q", "1", "-t", topic, "-s"])
+            .args(["-q", "1", "-t", topic, if payload.is_empty() { "-n" } else { "-s" }])
             .stdin(Stdio::piped())
             .spawn()
             .expect("mosquitto_pub is installed");
         let mut input = child.stdin.take().expect("its input is a pipe");
-        input.write_all(payload.as_ref()).expect("mosquitto_pub reads its input");
+        input.write_all(payload).expect("mosquitto_pub reads its input");
         drop(input);
         assert!(child.wait().expect("mosquitto_pub ends").success(), "mosquitto_pub failed");
     }

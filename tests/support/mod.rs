@@ -14,9 +14,10 @@ pub mod tls_server;
 pub use broker::{Broker, Listener};
 pub use c_program::CProgram;
 pub use fake_broker::{Answers, FakeBroker};
+pub use lane::Lane;
 pub(crate) use lane::in_every_lane;
-pub use lane::{Lane, WAYS};
 pub use process::Process;
+pub use proxy::{Manner, Proxy};
 pub use subscriber::Subscriber;
 
 use std::{
