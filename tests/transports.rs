@@ -217,6 +217,7 @@ fn websocket_broker(frames: impl Fn(&mut WebSocket<TcpStream>, Vec<u8>) + Clone 
         for stream in listener.incoming().flatten() {
             let frames = frames.clone();
             thread::spawn(move || {
+                #[allow(clippy::result_large_err, reason = "the library's type for a refusal, which is never made here")]
                 let mqtt = |request: &Request, mut response: Response| {
                     assert_eq!(request.uri().path(), "/mqtt");
                     response.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
