@@ -1,12 +1,10 @@
 //! Connections are lost; states are not.
 
-use crate::support::{
-    Broker, CProgram, Lane, Process, Proxy, Subscriber, broker::Listener, in_every_lane, state_topic,
-};
+use crate::support::{Broker, CProgram, Lane, Process, Proxy, Subscriber, over_every_transport, state_topic};
 
 /// A broker whose observers miss nothing while it restarts.
-fn lasting_broker() -> Broker {
-    Broker::with(&[Listener::Tcp], "persistence true\nqueue_qos0_messages true\nmax_queued_messages 0\n")
+fn lasting_broker(lane: Lane) -> Broker {
+    Broker::start_with(lane, "persistence true\nqueue_qos0_messages true\nmax_queued_messages 0\n")
 }
 
 /// Starts tests/c/steady.c and waits until it is connected.
@@ -50,9 +48,9 @@ fn closes_with_everything_delivered(mut program: Process, states: usize) {
 
 /// The broker is killed while states flow, and comes back while they flow.
 fn restart(lane: Lane, way: &str) {
-    let mut broker = lasting_broker();
+    let mut broker = lasting_broker(lane);
     let mut observer = broker.lasting_subscriber();
-    let mut program = steady(lane, broker.port(), way, "15");
+    let mut program = steady(lane, broker.device_port(lane), way, "15");
     let mut arrivals = Arrivals::default();
     // Somewhere among these it is killed.
     program.say("send 2000");
@@ -80,9 +78,9 @@ fn broker_killed_and_restarted(lane: Lane) {
 /// A link that dies without a word is found by the keep-alive, and the device comes back when it works again.
 fn link_gone_silent(lane: Lane) {
     for way in lane.ways() {
-        let broker = lasting_broker();
+        let broker = lasting_broker(lane);
         let mut observer = broker.lasting_subscriber();
-        let proxy = Proxy::to(broker.port());
+        let proxy = Proxy::to(broker.device_port(lane));
         let mut program = steady(lane, proxy.port(), way, "1");
         let mut arrivals = Arrivals::default();
         program.say("send 10");
@@ -101,4 +99,4 @@ fn link_gone_silent(lane: Lane) {
     }
 }
 
-in_every_lane!(broker_killed_and_restarted, link_gone_silent);
+over_every_transport!(broker_killed_and_restarted, link_gone_silent);

@@ -12,3 +12,5 @@ mod observers;
 mod reporting;
 mod support;
 mod symbols;
+mod transports;
+mod trust;

@@ -1,6 +1,6 @@
 //! A mosquitto of the test's own.
 
-use super::{DEADLINE, DEVICE_ID, KEY, SECRET, Subscriber, eventually};
+use super::{DEADLINE, DEVICE_ID, KEY, Lane, SECRET, Subscriber, certificates::Authority, eventually};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -25,14 +25,39 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     Tcp,
+    Tls,
+    Ws,
+    Wss,
+    /// TLS that demands a client certificate of the same authority.
+    MutualTls,
 }
 
 impl Listener {
-    /// Its part of the configuration file. `_dir` is for certificates.
-    fn config(self, port: u16, _dir: &Path) -> String {
-        match self {
-            Listener::Tcp => format!("listener {port} 127.0.0.1\n"),
+    /// Every way that a device can take.
+    pub const ALL: [Listener; 4] = [Listener::Tcp, Listener::Tls, Listener::Ws, Listener::Wss];
+
+    pub fn is_secure(self) -> bool {
+        !matches!(self, Listener::Tcp | Listener::Ws)
+    }
+
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Listener::Ws | Listener::Wss)
+    }
+
+    /// Its part of the configuration file; the certificates are in `dir`.
+    fn config(self, port: u16, dir: &Path) -> String {
+        let mut config = format!("listener {port} 127.0.0.1\n");
+        if self.is_websocket() {
+            config.push_str("protocol websockets\n");
         }
+        if self.is_secure() {
+            let dir = dir.display();
+            let _ = writeln!(config, "cafile {dir}/ca.pem\ncertfile {dir}/chain.pem\nkeyfile {dir}/key.pem");
+        }
+        if self == Listener::MutualTls {
+            config.push_str("require_certificate true\n");
+        }
+        config
     }
 }
 
@@ -46,8 +71,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn start() -> Broker {
-        Broker::with(&[Listener::Tcp], "")
+    /// A broker for the devices of this lane, and for observers.
+    pub fn start(lane: Lane) -> Broker {
+        Broker::start_with(lane, "")
+    }
+
+    /// The same with these lines in its configuration.
+    pub fn start_with(lane: Lane, options: &str) -> Broker {
+        match lane.listener() {
+            Listener::Tcp => Broker::with(&[Listener::Tcp], options),
+            listener => Broker::with(&[Listener::Tcp, listener], options),
+        }
     }
 
     /// A broker with these listeners, and with these lines in its configuration.
@@ -55,6 +89,9 @@ impl Broker {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let mut broker = Broker { dir, options: options.to_owned(), listeners: Vec::new(), child: None, starts: 0 };
         fs::write(broker.path("passwords"), passwords()).expect("the password file can be written");
+        if listeners.iter().any(|listener| listener.is_secure()) {
+            broker.make_certificates(Authority::shared());
+        }
         let deadline = Instant::now() + DEADLINE;
         loop {
             broker.listeners = listeners.iter().map(|listener| (*listener, free_port())).collect();
@@ -65,6 +102,26 @@ impl Broker {
                 Err(log) => panic!("mosquitto does not start:\n{log}"),
             }
         }
+    }
+
+    /// New certificates for its listeners, used from its next start on.
+    pub fn make_certificates(&self, authority: &Authority) {
+        let leaf = authority.leaf(|_| {});
+        for (name, pem) in
+            [("ca.pem", authority.root.pem()), ("chain.pem", authority.chain(&leaf)), ("key.pem", leaf.key_pem())]
+        {
+            fs::write(self.path(name), pem).expect("a certificate file can be written");
+        }
+    }
+
+    /// The root that its certificates come from.
+    pub fn ca_file(&self) -> PathBuf {
+        self.path("ca.pem")
+    }
+
+    /// The port for the devices of this lane.
+    pub fn device_port(&self, lane: Lane) -> u16 {
+        self.port_of(lane.listener())
     }
 
     /// The port of the first listener.

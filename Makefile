@@ -1,0 +1,54 @@
+# The two commands: `make demo` and `make test`. All others: `make help`.
+
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+TRANSPORT ?= tcp
+MAKEFLAGS += --no-print-directory
+
+BUILD := build
+SO := target/release/liblosant.so
+BUILD_PACKAGES := cmake pkg-config libssl-dev
+DEMO_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients openssl
+TEST_PACKAGES := $(DEMO_PACKAGES) g++ valgrind
+
+# Debian keeps mosquitto where an ordinary user's PATH does not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
+# CMake would adapt LIBDIR to another PREFIX, had it not to forget the last one.
+CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
+	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
+
+.PHONY: help demo test lib install size msrv deps clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the C example against a private broker; TRANSPORT=tcp, tls, ws or wss (installs what is missing)
+	scripts/install-deps $(DEMO_PACKAGES)
+	$(MAKE) lib
+	scripts/demo $(TRANSPORT) $(BUILD)/examples-c/temperature
+
+test: ## all tests (installs what is missing)
+	scripts/install-deps $(TEST_PACKAGES)
+	cargo test --locked
+
+lib: ## liblosant.so and liblosant.a in target/release, the C examples in build/examples-c
+	$(CONFIGURE)
+	cmake --build $(BUILD)
+
+install: ## into DESTDIR and PREFIX (/usr/local), LIBDIR (lib); builds only what is not there yet
+	test -e $(SO) || $(MAKE) lib
+	$(CONFIGURE)
+	cmake --install $(BUILD)
+
+size: lib ## bytes of the stripped library
+	@wc -c $(SO)
+
+msrv: ## check with the oldest supported Rust, taken from Debian's packages
+	scripts/msrv
+
+deps: ## install what is missing for all of these
+	scripts/install-deps $(TEST_PACKAGES)
+
+clean: ## remove all that was built
+	rm -rf $(BUILD) target
