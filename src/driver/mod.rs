@@ -203,14 +203,18 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends the connection here and now unless another thread, or this one further up the stack, is at work on it: then that
-/// one does it as soon as it is back in the library.
+/// Ends the connection here and now. Where another thread is at work on it, that one does it, at once: no callback of the
+/// device runs any more, and this waits for it; so it does where this thread is, further up the stack, but later.
 pub(crate) fn shut_down(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
     if run.is_running() {
         run.close_requested = true;
         if run.turner.is_some() {
             run.signal();
+            let given_back = run.given_back.clone();
+            while run.turner.is_some() && !in_callback() {
+                given_back.wait(&mut run);
+            }
         } else if let Ok(crank) = Crank::take_locked(inner, run) {
             crank.finish();
         }
