@@ -37,4 +37,18 @@ fn freed_in_a_callback(lane: Lane) {
     }
 }
 
-over_every_transport!(from_a_callback, from_another_thread, from_another_thread_at_any_moment, freed_in_a_callback);
+fn connected_again_in_the_close_callback(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in lane.ways() {
+        let program = CProgram::start("again", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
+        assert_eq!(program.finish(), ["connect", "close\t0\t0\tclosed by request"].repeat(3), "{way}");
+    }
+}
+
+over_every_transport!(
+    connected_again_in_the_close_callback,
+    from_a_callback,
+    from_another_thread,
+    from_another_thread_at_any_moment,
+    freed_in_a_callback
+);
