@@ -1,6 +1,6 @@
 //! Connections are lost; states are not.
 
-use crate::support::{Broker, CProgram, Lane, Process, Proxy, Subscriber, over_every_transport, state_topic};
+use crate::support::{Broker, CProgram, Lane, Listener, Process, Proxy, Subscriber, over_every_transport, state_topic};
 
 /// A broker whose observers miss nothing while it restarts.
 fn lasting_broker(lane: Lane) -> Broker {
@@ -89,12 +89,12 @@ fn link_gone_silent(lane: Lane) {
         program.say("send 10");
         program.expect("error\t-25\t6\t");
         // Meanwhile it tries again, and tells what is missing.
-        let attempt = program.expect("error\t-22\t");
-        let missing = match lane {
-            Lane::Shared | Lane::Static | Lane::Valgrind => "CONNACK",
-            Lane::Tls | Lane::Wss => "TLS",
-            Lane::Ws => "WebSocket",
+        let (stage, missing) = match lane.listener() {
+            Listener::Tcp => (5, "CONNACK"),
+            Listener::Ws => (4, "WebSocket handshake"),
+            _ => (3, "TLS handshake"),
         };
+        let attempt = program.expect(&format!("error\t-22\t{stage}\t"));
         assert!(attempt.contains(missing), "{attempt}");
         program.say("send 10");
         proxy.recover();

@@ -13,7 +13,7 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
     time::Instant,
 };
 
@@ -152,7 +152,9 @@ pub(super) fn reap() {
         std::mem::take(&mut threads.ended)
     };
     for (shared, thread) in ended {
-        if shared.wait_until_over() {
+        // On the thread itself, as from a log callback, there is nothing to wait for.
+        let here = thread.thread().id() == thread::current().id();
+        if !here && shared.wait_until_over() {
             // It caught its panics; there is nothing to learn.
             let _ = thread.join();
         } else {

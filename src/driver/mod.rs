@@ -203,16 +203,18 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends the connection here and now. Where another thread is at work on it, that one does it, at once: no callback of the
-/// device runs any more, and this waits for it; so it does where this thread is, further up the stack, but later.
+/// Ends the connection here and now unless another thread, or this one further up the stack, is at work on it: then that
+/// one does it as soon as it is back in the library. The background thread is back in a moment, for no callback of the
+/// device runs any more; it is waited for, so that it can end.
 pub(crate) fn shut_down(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
     if run.is_running() {
         run.close_requested = true;
         if run.turner.is_some() {
             run.signal();
-            let given_back = run.given_back.clone();
-            while run.turner.is_some() && !in_callback() {
+            let (here, given_back) = (thread::current().id(), run.given_back.clone());
+            let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
+            while background && run.turner.is_some_and(|turner| turner != here) {
                 given_back.wait(&mut run);
             }
         } else if let Ok(crank) = Crank::take_locked(inner, run) {
