@@ -204,13 +204,19 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
 }
 
 /// Ends the connection here and now unless another thread, or this one further up the stack, is at work on it: then that
-/// one does it as soon as it is back in the library.
+/// one does it as soon as it is back in the library. The background thread is back in a moment, for no callback of the
+/// device runs any more; it is waited for, so that it can end.
 pub(crate) fn shut_down(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
     if run.is_running() {
         run.close_requested = true;
         if run.turner.is_some() {
             run.signal();
+            let (here, given_back) = (thread::current().id(), run.given_back.clone());
+            let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
+            while background && run.turner.is_some_and(|turner| turner != here) {
+                given_back.wait(&mut run);
+            }
         } else if let Ok(crank) = Crank::take_locked(inner, run) {
             crank.finish();
         }

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_new("other", KEY, SECRET, &other));
     CHECK_OK(losant_device_set_host(other, argv[1]));
     CHECK_OK(losant_device_set_port(other, atoi(argv[2])));
-    CHECK_OK(losant_device_set_secure(other, false));
+    use_transport(other);
     CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CONNECT, on_connect, NULL));
     CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CONNECT, on_connect, NULL));
     CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CLOSE, on_close, NULL));
