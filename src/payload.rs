@@ -70,6 +70,10 @@ struct RawCommand<'a> {
 /// Reads a command; the error text says why it is malformed.
 pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command, String> {
     let text = std::str::from_utf8(message).map_err(|e| format!("not UTF-8: {e}"))?;
+    // Serde would take an array for the fields in their order.
+    if !json_trim_start(text).starts_with('{') {
+        return Err("not a JSON object".to_owned());
+    }
     let raw: RawCommand = serde_json::from_str(text).map_err(|e| e.to_string())?;
     let payload = raw.payload.map_or_else(|| "null".to_owned(), |value| replace_undefined(value.get()));
     let time = raw.time.map(RawValue::get).filter(|time| *time != "null").unwrap_or_default();
@@ -239,8 +243,17 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_refused() {
-        for message in ["", "{", "[]", "{}", r#"{"name":1}"#, r#"{"payload":1}"#, r#"{"name":"a","payload":}"#, "\u{0}"]
-        {
+        for message in [
+            r#"["name",{},null]"#,
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"name":1}"#,
+            r#"{"payload":1}"#,
+            r#"{"name":"a","payload":}"#,
+            "\u{0}",
+        ] {
             assert!(decode_command(message.as_bytes(), 0).is_err(), "{message:?}");
         }
         assert!(decode_command(b"{\"name\":\"\xff\"}", 0).is_err());

@@ -1,8 +1,6 @@
 //! What a user is told when a connection does not come about.
 
-use crate::support::{
-    Answers, Broker, CProgram, FakeBroker, Lane, SECRET, WAYS, broker::free_port, in_every_lane,
-};
+use crate::support::{Answers, Broker, CProgram, FakeBroker, Lane, SECRET, broker::free_port, in_every_lane};
 
 const CREDENTIALS: i32 = -33;
 const NOT_AUTHORIZED: i32 = -34;
@@ -24,7 +22,7 @@ fn kinds(told: &[String]) -> Vec<String> {
 /// The broker's refusal ends it, in every way to run, after one attempt.
 fn wrong_secret(lane: Lane) {
     let broker = Broker::start();
-    for way in WAYS {
+    for way in lane.ways() {
         let told = attempt(lane, broker.port(), way, "not-the-secret", 30_000, 0);
         let status = if told[0].contains(&NOT_AUTHORIZED.to_string()) { NOT_AUTHORIZED } else { CREDENTIALS };
         assert_eq!(
@@ -37,7 +35,11 @@ fn wrong_secret(lane: Lane) {
             "{way}"
         );
     }
-    assert_eq!(broker.log().matches("New connection").count(), WAYS.len(), "refused once, it does not try again");
+    assert_eq!(
+        broker.log().matches("New connection").count(),
+        lane.ways().len(),
+        "refused once, it does not try again"
+    );
 }
 
 /// A blocking connect gives up at the first failure; the others try on.
@@ -58,7 +60,7 @@ fn nobody_listens(lane: Lane) {
 fn refused_by_connack(lane: Lane) {
     for (code, status) in [(1, -30), (2, -31), (4, -33), (5, -34)] {
         let broker = FakeBroker::start(Answers { connack: Some(code), ..Answers::default() });
-        for way in WAYS {
+        for way in lane.ways() {
             let told = attempt(lane, broker.port(), way, SECRET, 30_000, 0);
             let end = format!("{status} {STAGE_MQTT}");
             let expected = [format!("error {end}"), format!("close {end}"), format!("returned {status}")];

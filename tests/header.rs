@@ -7,9 +7,13 @@ use tempfile::TempDir;
 #[test]
 fn it_compiles_alone_and_twice_in_every_dialect() {
     let dir = TempDir::new().unwrap();
-    for (compiler, language, standard) in
-        [("gcc", "c", "c99"), ("gcc", "c", "c11"), ("gcc", "c", "c17"), ("g++", "c++", "c++17"), ("g++", "c++", "c++20")]
-    {
+    for (compiler, language, standard) in [
+        ("gcc", "c", "c99"),
+        ("gcc", "c", "c11"),
+        ("gcc", "c", "c17"),
+        ("g++", "c++", "c++17"),
+        ("g++", "c++", "c++20"),
+    ] {
         let file = dir.path().join("alone.c");
         fs::write(&file, "#include \"losant.h\"\n#include \"losant.h\"\n").unwrap();
         let output = Command::new(compiler)

@@ -3,9 +3,14 @@
 
 mod attempts;
 mod closing;
+mod commands;
+mod guest;
 mod header;
+mod losses;
 mod misuse;
 mod observers;
 mod reporting;
 mod support;
 mod symbols;
+mod transports;
+mod trust;

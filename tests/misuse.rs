@@ -1,9 +1,20 @@
 //! Wrong arguments and wrong handles are answered, never followed. No network: the programs judge themselves.
 
-use crate::support::{CProgram, Lane, in_every_lane};
+use crate::support::{CProgram, Lane, in_every_lane, interface::functions, package_file};
+use std::fs;
 
 fn wrong_handles(lane: Lane) {
     CProgram::start("handles", lane, &[] as &[&str]).finish();
+}
+
+/// The program above must grow with the interface.
+#[test]
+fn wrong_handles_are_tried_with_every_function() {
+    let program = fs::read_to_string(package_file("tests/c/handles.c")).unwrap();
+    for function in functions().iter().filter(|function| function.parameters().first() == Some(&"device")) {
+        let call = format!("{}(device", function.name());
+        assert!(program.contains(&call), "tests/c/handles.c does not try {}", function.name());
+    }
 }
 
 fn wrong_arguments(lane: Lane) {

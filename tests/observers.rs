@@ -1,10 +1,10 @@
 //! Who is called, in which order, and who no longer.
 
-use crate::support::{Broker, CProgram, Lane, WAYS, in_every_lane};
+use crate::support::{Broker, CProgram, Lane, in_every_lane};
 
 fn in_the_order_added_until_removed(lane: Lane) {
     let broker = Broker::start();
-    for way in WAYS {
+    for way in lane.ways() {
         let mut program = CProgram::start("observers", lane, &["127.0.0.1", &broker.port().to_string(), way]);
         program.expect("connect");
         // Those that were added and removed before leave the order: first, third, second.

@@ -1,6 +1,6 @@
 //! States that a C program reports arrive byte for byte, however the device is run.
 
-use crate::support::{Broker, CProgram, Lane, WAYS, in_every_lane, state_topic};
+use crate::support::{Broker, CProgram, Lane, in_every_lane, state_topic};
 use std::fs;
 use tempfile::TempDir;
 
@@ -34,6 +34,8 @@ fn report(lane: Lane, way: &str, qos: u8, when: &str) {
 
     let mut program = CProgram::start("report", lane, &arguments);
     program.expect("connect");
+    // Only the background way has a thread of the library, and just one.
+    assert_eq!(program.threads(), if way == "start" { 2 } else { 1 });
     for (number, state) in states.iter().enumerate() {
         let message = observer.next();
         assert_eq!(message.topic, state_topic());
@@ -46,13 +48,13 @@ fn report(lane: Lane, way: &str, qos: u8, when: &str) {
 }
 
 fn once_connected(lane: Lane) {
-    for way in WAYS {
+    for way in lane.ways() {
         report(lane, way, 1, "connected");
     }
 }
 
 fn before_connecting(lane: Lane) {
-    for way in WAYS {
+    for way in lane.ways() {
         report(lane, way, 1, "before");
     }
 }

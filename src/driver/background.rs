@@ -82,6 +82,8 @@ impl Shared {
 /// Gives a device a place on the background thread, which is started if there is none.
 pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
     let mut threads = THREADS.lock();
+    // Where devices end inside callbacks, nobody waits for their threads.
+    threads.ended.retain(|thread| !thread.is_finished());
     let shared = match &threads.current {
         Some((shared, _)) => shared.clone(),
         None => {

@@ -36,13 +36,6 @@ pub(super) struct Crank<'a> {
 }
 
 impl<'a> Crank<'a> {
-    /// Takes the crank of a device that the caller's threads drive.
-    pub fn take_own(inner: &'a Arc<Inner>) -> Result<Self, Error> {
-        let run = inner.run.lock();
-        run.check_own()?;
-        Self::take_locked(inner, run)
-    }
-
     /// Takes the crank of a device that runs at this place of the background thread.
     pub fn take_background(inner: &'a Arc<Inner>, token: Token) -> Result<Self, Error> {
         let run = inner.run.lock();

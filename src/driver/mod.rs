@@ -76,8 +76,10 @@ impl Run {
         self.connection = None;
         self.close_requested = false;
         self.next = None;
-        if let Mode::Background(membership) = std::mem::take(&mut self.mode) {
-            membership.leave();
+        match std::mem::take(&mut self.mode) {
+            Mode::Background(membership) => membership.leave(),
+            // Another thread's event loop must hear of it.
+            Mode::Own | Mode::Idle => self.own.wake(),
         }
     }
 
@@ -133,7 +135,16 @@ fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<MutexGuard<
 }
 
 pub(crate) fn turn(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), Error> {
-    let mut crank = Crank::take_own(inner)?;
+    let mut run = inner.run.lock();
+    if !run.is_running() {
+        run.own.drain();
+    }
+    run.check_own()?;
+    if run.close_requested && run.turner.is_some_and(|turner| turner != thread::current().id()) {
+        // It is being closed at this moment; the next call finds it closed.
+        return Ok(());
+    }
+    let mut crank = Crank::take_locked(inner, run)?;
     crank.turn_own(timeout)?;
     crank.finish().unwrap_or(Ok(()))
 }

@@ -57,6 +57,14 @@ impl Place {
         self.fd.ok_or_else(|| Error::new(LOSANT_ERR_INTERNAL, "no poll descriptor"))
     }
 
+    /// Makes the descriptor silent: there is nothing that the loop could do.
+    pub fn drain(&mut self) {
+        if let Some(own) = &mut self.poll {
+            // Failure leaves it readable, no more.
+            let _ = own.poll.poll(&mut own.events, Some(Duration::ZERO));
+        }
+    }
+
     pub fn wake(&self) {
         if !self.sleeping && !self.fd_shared {
             return;

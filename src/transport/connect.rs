@@ -249,3 +249,75 @@ fn connected(socket: &TcpStream) -> io::Result<bool> {
         Err(e) => Err(e),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll};
+    use std::net::TcpListener;
+
+    fn connecting(addresses: Vec<SocketAddr>, deadline: Instant) -> Connecting {
+        let target = Target {
+            host: "test".to_owned(),
+            port: 1,
+            trust: None,
+            websocket_path: None,
+            interface: None,
+            user_timeout: Duration::from_secs(1),
+        };
+        let step = Step::Resolve(Resolution::answered(addresses));
+        Connecting { target, deadline, stage: LOSANT_STAGE_RESOLVE, step }
+    }
+
+    /// A port with a full queue that nobody empties: the next connection gets no answer.
+    fn deaf() -> (RawSocket, Vec<RawSocket>, SocketAddr) {
+        let make = || RawSocket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = make();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let fillers = (0..4).map(|_| make()).collect::<Vec<_>>();
+        for filler in &fillers {
+            filler.set_nonblocking(true).unwrap();
+            let _ = filler.connect(&address);
+        }
+        (listener, fillers, address.as_socket().unwrap())
+    }
+
+    #[test]
+    fn a_dead_address_in_front_gets_its_share_of_the_time_and_no_more() {
+        let (_listener, _fillers, dead) = deaf();
+        let alive = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut poll = Poll::new().unwrap();
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut connecting = connecting(vec![dead, alive.local_addr().unwrap()], begin + 20 * second);
+
+        let registry = poll.registry().try_clone().unwrap();
+        let mut arrived = |now| {
+            let outcome = connecting.advance(&registry, Token(0), now);
+            outcome.map_err(|failure| failure.error).unwrap().is_some()
+        };
+        assert!(!arrived(begin));
+        assert!(!arrived(begin + 9 * second), "it still has its half of the time");
+        let mut events = Events::with_capacity(4);
+        let mut came = arrived(begin + 10 * second);
+        while !came {
+            poll.poll(&mut events, Some(20 * second)).unwrap();
+            assert!(!events.is_empty(), "the second address was not tried");
+            came = arrived(begin + 11 * second);
+        }
+    }
+
+    #[test]
+    fn when_the_time_is_up_the_stage_is_told() {
+        let (_listener, _fillers, dead) = deaf();
+        let poll = Poll::new().unwrap();
+        let (begin, second) = (Instant::now(), Duration::from_secs(1));
+        let mut connecting = connecting(vec![dead], begin + 20 * second);
+        assert!(matches!(connecting.advance(poll.registry(), Token(0), begin), Ok(None)));
+        assert_eq!(connecting.deadline(), begin + 20 * second);
+        let outcome = connecting.advance(poll.registry(), Token(0), begin + 20 * second);
+        let failure = outcome.err().map(|failure| (failure.stage, failure.error.status));
+        assert_eq!(failure, Some((LOSANT_STAGE_TCP, LOSANT_ERR_TIMED_OUT)));
+    }
+}

@@ -34,6 +34,12 @@ impl Resolution {
         Ok(Resolution { answer })
     }
 
+    /// One that has been answered.
+    #[cfg(test)]
+    pub fn answered(addresses: Vec<SocketAddr>) -> Self {
+        Resolution { answer: Arc::new(Mutex::new(Some(Ok(addresses)))) }
+    }
+
     /// The answer, once.
     pub fn take(&self) -> Option<Answer> {
         self.answer.lock().take()

@@ -39,5 +39,7 @@ int main(int argc, char **argv)
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_free(device));
     /* The background thread, if there was one, ends by itself. */
     wait_for_threads(1);
+    /* What it leaves until someone outside of callbacks can wait for it. */
+    CHECK_OK(losant_device_free(make_device(argv)));
     return 0;
 }

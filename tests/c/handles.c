@@ -16,6 +16,13 @@ static void refused_everywhere(losant_device *device)
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_port(device, 1883));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_secure(device, false));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_websocket_path(device, "/mqtt"));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_interface(device, NULL));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_ca_pem(device, NULL, false));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_ca_file(device, NULL, false));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_system_roots(device, true));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_client_certificate_pem(device, "", ""));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_client_certificate_files(device, "", ""));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_keep_alive(device, 15));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_qos(device, 1));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_reconnect_delay(device, 1, 2));

@@ -1,6 +1,6 @@
 //! A mosquitto of the test's own.
 
-use super::{DEADLINE, DEVICE_ID, KEY, SECRET, Subscriber, eventually};
+use super::{DEADLINE, DEVICE_ID, KEY, SECRET, Subscriber, certificates::Authority, eventually};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -25,14 +25,39 @@ use tempfile::TempDir;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
     Tcp,
+    Tls,
+    Ws,
+    Wss,
+    /// TLS that demands a client certificate of the same authority.
+    MutualTls,
 }
 
 impl Listener {
-    /// Its part of the configuration file. `_dir` is for certificates.
-    fn config(self, port: u16, _dir: &Path) -> String {
-        match self {
-            Listener::Tcp => format!("listener {port} 127.0.0.1\n"),
+    /// Every way that a device can take.
+    pub const ALL: [Listener; 4] = [Listener::Tcp, Listener::Tls, Listener::Ws, Listener::Wss];
+
+    pub fn is_secure(self) -> bool {
+        !matches!(self, Listener::Tcp | Listener::Ws)
+    }
+
+    pub fn is_websocket(self) -> bool {
+        matches!(self, Listener::Ws | Listener::Wss)
+    }
+
+    /// Its part of the configuration file; the certificates are in `dir`.
+    fn config(self, port: u16, dir: &Path) -> String {
+        let mut config = format!("listener {port} 127.0.0.1\n");
+        if self.is_websocket() {
+            config.push_str("protocol websockets\n");
         }
+        if self.is_secure() {
+            let dir = dir.display();
+            let _ = writeln!(config, "cafile {dir}/ca.pem\ncertfile {dir}/chain.pem\nkeyfile {dir}/key.pem");
+        }
+        if self == Listener::MutualTls {
+            config.push_str("require_certificate true\n");
+        }
+        config
     }
 }
 
@@ -55,6 +80,9 @@ impl Broker {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let mut broker = Broker { dir, options: options.to_owned(), listeners: Vec::new(), child: None, starts: 0 };
         fs::write(broker.path("passwords"), passwords()).expect("the password file can be written");
+        if listeners.iter().any(|listener| listener.is_secure()) {
+            broker.make_certificates(&Authority::new());
+        }
         let deadline = Instant::now() + DEADLINE;
         loop {
             broker.listeners = listeners.iter().map(|listener| (*listener, free_port())).collect();
@@ -65,6 +93,21 @@ impl Broker {
                 Err(log) => panic!("mosquitto does not start:\n{log}"),
             }
         }
+    }
+
+    /// New certificates for its listeners, used from its next start on.
+    pub fn make_certificates(&self, authority: &Authority) {
+        let leaf = authority.leaf(|_| {});
+        for (name, pem) in
+            [("ca.pem", authority.root.pem()), ("chain.pem", authority.chain(&leaf)), ("key.pem", leaf.key_pem())]
+        {
+            fs::write(self.path(name), pem).expect("a certificate file can be written");
+        }
+    }
+
+    /// The root that its certificates come from.
+    pub fn ca_file(&self) -> PathBuf {
+        self.path("ca.pem")
     }
 
     /// The port of the first listener.
@@ -178,14 +221,15 @@ impl Broker {
 
     /// Publishes as anyone would.
     pub fn publish(&self, topic: &str, payload: impl AsRef<[u8]>) {
+        let payload = payload.as_ref();
         let mut child = tool("mosquitto_pub")
             .args(["-h", "127.0.0.1", "-p", &self.port().to_string(), "-u", KEY, "-P", SECRET])
-            .args(["-q", "1", "-t", topic, "-s"])
+            .args(["-q", "1", "-t", topic, if payload.is_empty() { "-n" } else { "-s" }])
             .stdin(Stdio::piped())
             .spawn()
             .expect("mosquitto_pub is installed");
         let mut input = child.stdin.take().expect("its input is a pipe");
-        input.write_all(payload.as_ref()).expect("mosquitto_pub reads its input");
+        input.write_all(payload).expect("mosquitto_pub reads its input");
         drop(input);
         assert!(child.wait().expect("mosquitto_pub ends").success(), "mosquitto_pub failed");
     }
@@ -234,7 +278,8 @@ pub fn free_port() -> u16 {
     let (first, count) = (low / 2, low / 2);
     let start = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
     // Processes begin at different places; within one, no port is given twice before all were.
-    let _ = NEXT.compare_exchange(0, (start / 1000 % u32::from(count)) as u16 | 1, Ordering::Relaxed, Ordering::Relaxed);
+    let _ =
+        NEXT.compare_exchange(0, (start / 1000 % u32::from(count)) as u16 | 1, Ordering::Relaxed, Ordering::Relaxed);
     loop {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % count;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {

@@ -27,7 +27,7 @@ impl CProgram {
             Lane::Valgrind => {
                 let mut command = Command::new("valgrind");
                 command
-                    .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30"])
+                    .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30", "--fair-sched=try"])
                     .arg("--errors-for-leak-kinds=definite,indirect,possible")
                     .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()))
                     .arg(program);

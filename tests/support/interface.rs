@@ -59,7 +59,10 @@ pub fn declarations() -> Vec<Declaration> {
             text.push_str(line);
             text.push(' ');
             if line.ends_with([';', ',', '{']) && text.matches('(').count() == text.matches(')').count() {
-                found.push(Declaration { doc: std::mem::take(&mut doc).trim().to_owned(), text: text.trim().to_owned() });
+                found.push(Declaration {
+                    doc: std::mem::take(&mut doc).trim().to_owned(),
+                    text: text.trim().to_owned(),
+                });
                 text.clear();
             }
         }

@@ -2,18 +2,22 @@
 
 pub mod broker;
 pub mod c_program;
+pub mod certificates;
 pub mod fake_broker;
 pub mod interface;
 pub mod lane;
 pub mod process;
+pub mod proxy;
 pub mod subscriber;
+pub mod tls_server;
 
-pub use broker::Broker;
+pub use broker::{Broker, Listener};
 pub use c_program::CProgram;
-pub use lane::{Lane, WAYS};
-pub(crate) use lane::in_every_lane;
 pub use fake_broker::{Answers, FakeBroker};
+pub use lane::Lane;
+pub(crate) use lane::in_every_lane;
 pub use process::Process;
+pub use proxy::{Manner, Proxy};
 pub use subscriber::Subscriber;
 
 use std::{

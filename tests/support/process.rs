@@ -122,11 +122,20 @@ impl Process {
         self.errors.lock().unwrap().clone()
     }
 
+    /// How many threads it has.
+    pub fn threads(&self) -> usize {
+        self.thread_names().len()
+    }
+
     /// How many of its threads have this name.
     pub fn threads_named(&self, name: &str) -> usize {
-        let Ok(tasks) = std::fs::read_dir(format!("/proc/{}/task", self.id())) else { return 0 };
+        self.thread_names().iter().filter(|found| *found == name).count()
+    }
+
+    fn thread_names(&self) -> Vec<String> {
+        let Ok(tasks) = std::fs::read_dir(format!("/proc/{}/task", self.id())) else { return Vec::new() };
         let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|found| found.trim_end() == name).count()
+        names.map(|name| name.trim_end().to_owned()).collect()
     }
 }
 

@@ -1,0 +1,82 @@
+//! The library is a guest in its host's process: its threads, its descriptors, its signals.
+
+use crate::support::{Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane};
+use std::{
+    collections::BTreeSet,
+    io::{Read, Write},
+    net::Shutdown,
+};
+
+/// Ten started devices share one thread, which goes with the last of them, and comes again.
+fn ten_devices_on_one_thread(lane: Lane) {
+    let broker = Broker::start();
+    let mut observer = broker.subscriber();
+    let mut program = CProgram::start("ten", lane, &["127.0.0.1", &broker.port().to_string()]);
+    program.expect("made");
+    assert_eq!(program.threads(), 1, "a device that is not connected needs no thread");
+
+    program.say("start");
+    let mut reports: BTreeSet<(String, String)> = BTreeSet::new();
+    for _ in 0..10 {
+        let message = observer.next();
+        let (_, data) = message.text().split_once(",\"data\":").unwrap();
+        reports.insert((message.topic.clone(), data.to_owned()));
+    }
+    let expected = (0..10).map(|n| (format!("losant/device-{n}/state"), format!("{{\"number\":{n}}}}}"))).collect();
+    assert_eq!(reports, expected);
+    assert_eq!((program.threads_named("losant"), program.threads()), (1, 2));
+
+    for number in 0..10 {
+        broker.publish(&format!("losant/device-{number}/command"), format!("{{\"name\":\"for {number}\"}}"));
+        let answer = observer.next_on(&format!("losant/device-{number}/state"));
+        assert!(answer.text().ends_with(&format!("\"data\":{{\"heard\":\"for {number}\"}}}}")), "{}", answer.text());
+    }
+
+    for number in 0..9 {
+        program.say(&format!("close {number}"));
+        program.expect("close ");
+    }
+    assert_eq!(program.threads_named("losant"), 1, "one device is still connected");
+    program.say("close 9");
+    program.expect("close device-9");
+    eventually("the thread ends with the last device", || program.threads() == 1);
+
+    program.say("start");
+    for _ in 0..10 {
+        program.expect("connect ");
+    }
+    assert_eq!((program.threads_named("losant"), program.threads()), (1, 2));
+    for number in 0..10 {
+        program.say(&format!("free {number}"));
+        program.expect("did free");
+    }
+    eventually("the thread ends with the last device", || program.threads() == 1);
+    program.end_input();
+    program.finish();
+}
+
+fn keeps_to_itself(lane: Lane) {
+    let broker = Broker::start();
+    for way in lane.ways() {
+        CProgram::start("guest", lane, &["127.0.0.1", &broker.port().to_string(), way]).finish();
+    }
+}
+
+/// A broker that vanishes while the device writes does not kill a host that leaves SIGPIPE as it is.
+fn survives_writing_to_a_broker_that_is_gone(lane: Lane) {
+    let broker = FakeBroker::serving(|mut stream| {
+        let _ = read_packet(&mut stream)?;
+        stream.write_all(&[0x20, 2, 0, 0])?;
+        let (_, subscribe) = read_packet(&mut stream)?;
+        stream.write_all(&[0x90, 3, subscribe[0], subscribe[1], 0])?;
+        // Ends its side, then goes with bytes unread: the next write but one of the device would be a SIGPIPE.
+        stream.read_exact(&mut [0])?;
+        stream.shutdown(Shutdown::Write)
+    });
+    let losses = if lane == Lane::Valgrind { "5" } else { "50" };
+    for way in ["blocking", "start"] {
+        CProgram::start("sigpipe", lane, &["127.0.0.1", &broker.port().to_string(), way, losses]).finish();
+    }
+}
+
+in_every_lane!(ten_devices_on_one_thread, keeps_to_itself, survives_writing_to_a_broker_that_is_gone);
