@@ -98,6 +98,12 @@ impl Observers {
         drop(observers);
     }
 
+    /// Whether a callback runs or may begin at any moment.
+    pub fn may_run(&self) -> bool {
+        let list = self.list.lock();
+        !list.closed || list.running.is_some()
+    }
+
     /// Calls the observers of this event in the order they were added; one removed meanwhile is left out.
     pub fn dispatch(&self, device: &Device, event: &Event) {
         let ids: Vec<ObserverId> = {

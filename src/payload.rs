@@ -8,9 +8,12 @@ use crate::{
     time::parse_time,
 };
 use bytes::{BufMut, BytesMut};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::value::RawValue;
-use std::io::Write;
+use std::{fmt, io::Write};
 
 /// Largest message payload that the platform takes.
 pub(crate) const MAX_PAYLOAD: usize = 262_144;
@@ -58,29 +61,51 @@ pub struct Command {
     pub time_ms: i64,
 }
 
-#[derive(Deserialize)]
-struct RawCommand<'a> {
-    name: String,
-    #[serde(borrow)]
-    payload: Option<&'a RawValue>,
-    #[serde(borrow)]
-    time: Option<&'a RawValue>,
-}
-
 /// Reads a command; the error text says why it is malformed.
 pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command, String> {
     let text = std::str::from_utf8(message).map_err(|e| format!("not UTF-8: {e}"))?;
-    // Serde would take an array for the fields in their order.
-    if !json_trim_start(text).starts_with('{') {
-        return Err("not a JSON object".to_owned());
-    }
-    let raw: RawCommand = serde_json::from_str(text).map_err(|e| e.to_string())?;
-    let payload = raw.payload.map_or_else(|| "null".to_owned(), |value| replace_undefined(value.get()));
-    let time = raw.time.map(RawValue::get).filter(|time| *time != "null").unwrap_or_default();
+    let fields = object_fields(text).map_err(|e| e.to_string())?;
+    // As in JavaScript, the last of several of one name counts.
+    let field = |name| fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value);
+    let name = field("name").ok_or("it has no name")?;
+    let name = json_string(name).ok_or("its name is not a string")?;
+    let payload = field("payload").map_or_else(|| "null".to_owned(), replace_undefined);
+    let time = field("time").filter(|time| *time != "null").unwrap_or_default();
     let time_ms = parse_time(time).unwrap_or(arrived_ms);
     // A bare ISO string is handed on as the text that it is.
-    let time = serde_json::from_str::<String>(time).unwrap_or_else(|_| time.to_owned());
-    Ok(Command { name: raw.name, payload, time, time_ms })
+    let time = json_string(time).unwrap_or_else(|| time.to_owned());
+    Ok(Command { name, payload, time, time_ms })
+}
+
+/// The fields of the JSON object `json`, each with the text of its value.
+pub(crate) fn object_fields(json: &str) -> Result<Vec<(String, &str)>, serde_json::Error> {
+    struct Fields;
+
+    impl<'de> Visitor<'de> for Fields {
+        type Value = Vec<(String, &'de str)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a JSON object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut fields = Vec::new();
+            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                fields.push((key, value.get()));
+            }
+            Ok(fields)
+        }
+    }
+
+    let mut json = serde_json::Deserializer::from_str(json);
+    let fields = json.deserialize_map(Fields)?;
+    json.end()?;
+    Ok(fields)
+}
+
+/// The content of a JSON string, if it is one.
+pub(crate) fn json_string(json: &str) -> Option<String> {
+    if json.starts_with('"') { serde_json::from_str(json).ok() } else { None }
 }
 
 /// Turns every `{"$undefined": …}` at any depth into `null` and leaves all other bytes as they are. `json` is valid, so

@@ -2,10 +2,11 @@
 //!
 //! Everything that depends on time takes a [`Now`], so that tests can pass any they like.
 
-use crate::status::{Error, Status::LOSANT_ERR_INVALID_TIME};
+use crate::{
+    payload::{json_string, object_fields},
+    status::{Error, Status::LOSANT_ERR_INVALID_TIME},
+};
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// No state was ever taken before this library was built, so a wall clock that says so is wrong. A day is forgiven to
@@ -82,7 +83,7 @@ pub fn parse_time(text: &str) -> Result<i64, Error> {
     let text = text.trim();
     let parsed = match text.as_bytes().first() {
         Some(b'{') => parse_extended(text),
-        Some(b'"') => serde_json::from_str::<String>(text).ok().and_then(|inner| parse_plain(inner.trim())),
+        Some(b'"') => json_string(text).and_then(|inner| parse_plain(inner.trim())),
         _ => parse_plain(text),
     };
     parsed.ok_or_else(|| {
@@ -91,30 +92,16 @@ pub fn parse_time(text: &str) -> Result<i64, Error> {
     })
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExtendedDate<'a> {
-    #[serde(rename = "$date", borrow)]
-    date: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ExtendedLong {
-    #[serde(rename = "$numberLong")]
-    long: String,
-}
-
 /// `{"$date": X}`, and `{"$numberLong": "N"}` both as X and alone.
 fn parse_extended(text: &str) -> Option<i64> {
-    if let Ok(long) = serde_json::from_str::<ExtendedLong>(text) {
-        return long.long.trim().parse().ok();
-    }
-    let inner = serde_json::from_str::<ExtendedDate>(text).ok()?.date.get();
-    match inner.as_bytes().first()? {
-        b'"' => parse_plain(serde_json::from_str::<String>(inner).ok()?.trim()),
-        b'{' => serde_json::from_str::<ExtendedLong>(inner).ok()?.long.trim().parse().ok(),
-        _ => parse_number(inner),
+    let fields = object_fields(text).ok()?;
+    let [(key, value)] = fields.as_slice() else { return None };
+    match (key.as_str(), value.as_bytes().first()?) {
+        ("$numberLong", b'"') => json_string(value)?.trim().parse().ok(),
+        ("$date", b'{') if !value.contains("$date") => parse_extended(value),
+        ("$date", b'"') => parse_plain(json_string(value)?.trim()),
+        ("$date", _) => parse_number(value),
+        _ => None,
     }
 }
 
@@ -219,6 +206,8 @@ mod tests {
             "{\"$date\":{}}",
             "{\"$date\":\"x\"}",
             "{\"$undefined\":true}",
+            "{\"$date\":{\"$date\":1}}",
+            "{\"$date\":1,\"$date\":2}",
             "\"",
             "{",
             "1e12",

@@ -1,6 +1,8 @@
 //! What a user is told when a connection does not come about.
 
-use crate::support::{Answers, Broker, CProgram, FakeBroker, Lane, SECRET, broker::free_port, in_every_lane};
+use crate::support::{
+    Answers, Broker, CProgram, FakeBroker, Lane, SECRET, broker::free_port, in_every_lane, over_every_transport,
+};
 
 const CREDENTIALS: i32 = -33;
 const NOT_AUTHORIZED: i32 = -34;
@@ -21,9 +23,9 @@ fn kinds(told: &[String]) -> Vec<String> {
 
 /// The broker's refusal ends it, in every way to run, after one attempt.
 fn wrong_secret(lane: Lane) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     for way in lane.ways() {
-        let told = attempt(lane, broker.port(), way, "not-the-secret", 30_000, 0);
+        let told = attempt(lane, broker.device_port(lane), way, "not-the-secret", 30_000, 0);
         let status = if told[0].contains(&NOT_AUTHORIZED.to_string()) { NOT_AUTHORIZED } else { CREDENTIALS };
         assert_eq!(
             kinds(&told),
@@ -36,7 +38,7 @@ fn wrong_secret(lane: Lane) {
         );
     }
     assert_eq!(
-        broker.log().matches("New connection").count(),
+        broker.log().matches("Sending CONNACK").count(),
         lane.ways().len(),
         "refused once, it does not try again"
     );
@@ -113,8 +115,9 @@ fn no_name_server(lane: Lane) {
     assert!(told[1].contains("no-such-host.invalid"), "{}", told[1]);
 }
 
+over_every_transport!(wrong_secret);
+
 in_every_lane!(
-    wrong_secret,
     nobody_listens,
     refused_by_connack,
     silent_brokers,

@@ -1,6 +1,6 @@
 //! Commands reach a C callback whole; those that are none do no harm.
 
-use crate::support::{Broker, CProgram, Lane, Process, command_topic, in_every_lane};
+use crate::support::{Broker, CProgram, Lane, Process, command_topic, over_every_transport};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A command as the C program told it.
@@ -33,9 +33,9 @@ fn now_ms() -> i64 {
 
 /// Runs the program in each way, with a broker, once it is connected; then stops it.
 fn in_each_way(lane: Lane, check: impl Fn(&Broker, &mut Process)) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     for way in lane.ways() {
-        let mut program = CProgram::start("commands", lane, &["127.0.0.1", &broker.port().to_string(), way]);
+        let mut program = CProgram::start("commands", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
         program.expect("connect");
         check(&broker, &mut program);
         broker.command(r#"{"name":"stop"}"#);
@@ -127,4 +127,4 @@ fn malformed_ones(lane: Lane) {
     });
 }
 
-in_every_lane!(delivered_with_all_they_hold, extended_json, malformed_ones);
+over_every_transport!(delivered_with_all_they_hold, extended_json, malformed_ones);

@@ -1,6 +1,8 @@
 //! The library is a guest in its host's process: its threads, its descriptors, its signals.
 
-use crate::support::{Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane};
+use crate::support::{
+    Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane, over_every_transport,
+};
 use std::{
     collections::BTreeSet,
     io::{Read, Write},
@@ -9,9 +11,9 @@ use std::{
 
 /// Ten started devices share one thread, which goes with the last of them, and comes again.
 fn ten_devices_on_one_thread(lane: Lane) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     let mut observer = broker.subscriber();
-    let mut program = CProgram::start("ten", lane, &["127.0.0.1", &broker.port().to_string()]);
+    let mut program = CProgram::start("ten", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]);
     program.expect("made");
     assert_eq!(program.threads(), 1, "a device that is not connected needs no thread");
 
@@ -56,9 +58,9 @@ fn ten_devices_on_one_thread(lane: Lane) {
 }
 
 fn keeps_to_itself(lane: Lane) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     for way in lane.ways() {
-        CProgram::start("guest", lane, &["127.0.0.1", &broker.port().to_string(), way]).finish();
+        CProgram::start("guest", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]).finish();
     }
 }
 
@@ -79,4 +81,6 @@ fn survives_writing_to_a_broker_that_is_gone(lane: Lane) {
     }
 }
 
-in_every_lane!(ten_devices_on_one_thread, keeps_to_itself, survives_writing_to_a_broker_that_is_gone);
+over_every_transport!(ten_devices_on_one_thread, keeps_to_itself);
+
+in_every_lane!(survives_writing_to_a_broker_that_is_gone);

@@ -1,11 +1,12 @@
 //! Who is called, in which order, and who no longer.
 
-use crate::support::{Broker, CProgram, Lane, in_every_lane};
+use crate::support::{Broker, CProgram, Lane, over_every_transport};
 
 fn in_the_order_added_until_removed(lane: Lane) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     for way in lane.ways() {
-        let mut program = CProgram::start("observers", lane, &["127.0.0.1", &broker.port().to_string(), way]);
+        let mut program =
+            CProgram::start("observers", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
         program.expect("connect");
         // Those that were added and removed before leave the order: first, third, second.
         for name in ["one", "remove second", "two", "remove first", "three", "add late", "four", "stop"] {
@@ -37,9 +38,9 @@ fn in_the_order_added_until_removed(lane: Lane) {
 }
 
 fn while_a_callback_runs(lane: Lane) {
-    let broker = Broker::start();
-    let program = CProgram::start("removal", lane, &["127.0.0.1", &broker.port().to_string()]);
+    let broker = Broker::start(lane);
+    let program = CProgram::start("removal", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]);
     assert_eq!(program.finish(), ["removed", "freed", "not waited for"]);
 }
 
-in_every_lane!(in_the_order_added_until_removed, while_a_callback_runs);
+over_every_transport!(in_the_order_added_until_removed, while_a_callback_runs);

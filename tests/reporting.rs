@@ -1,6 +1,6 @@
 //! States that a C program reports arrive byte for byte, however the device is run.
 
-use crate::support::{Broker, CProgram, Lane, in_every_lane, state_topic};
+use crate::support::{Broker, CProgram, Lane, over_every_transport, state_topic};
 use std::fs;
 use tempfile::TempDir;
 
@@ -20,12 +20,17 @@ fn states() -> Vec<String> {
 }
 
 fn report(lane: Lane, way: &str, qos: u8, when: &str) {
-    let broker = Broker::start();
+    let broker = Broker::start(lane);
     let mut observer = broker.subscriber();
     let states = states();
     let dir = TempDir::new().unwrap();
-    let mut arguments =
-        vec!["127.0.0.1".to_owned(), broker.port().to_string(), way.to_owned(), qos.to_string(), when.to_owned()];
+    let mut arguments = vec![
+        "127.0.0.1".to_owned(),
+        broker.device_port(lane).to_string(),
+        way.to_owned(),
+        qos.to_string(),
+        when.to_owned(),
+    ];
     for (number, state) in states.iter().enumerate() {
         let path = dir.path().join(format!("state-{number}"));
         fs::write(&path, state).unwrap();
@@ -64,4 +69,4 @@ fn at_qos_0(lane: Lane) {
     report(lane, "start", 0, "connected");
 }
 
-in_every_lane!(once_connected, before_connecting, at_qos_0);
+over_every_transport!(once_connected, before_connecting, at_qos_0);

@@ -217,7 +217,10 @@ fn websocket_broker(frames: impl Fn(&mut WebSocket<TcpStream>, Vec<u8>) + Clone 
         for stream in listener.incoming().flatten() {
             let frames = frames.clone();
             thread::spawn(move || {
-                #[allow(clippy::result_large_err, reason = "the library's type for a refusal, which is never made here")]
+                #[allow(
+                    clippy::result_large_err,
+                    reason = "the library's type for a refusal, which is never made here"
+                )]
                 let mqtt = |request: &Request, mut response: Response| {
                     assert_eq!(request.uri().path(), "/mqtt");
                     response.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().unwrap());
@@ -297,7 +300,7 @@ fn a_close_frame_is_a_lost_connection() {
 #[test]
 fn a_host_name_is_resolved_and_its_addresses_tried() {
     // Where there is IPv6, localhost has two addresses; mosquitto listens on one of them.
-    let broker = Broker::start();
+    let broker = Broker::with(&[Listener::Tcp], "");
     let device = device(Listener::Tcp, broker.port());
     device.set_host("localhost").unwrap();
     device.add_observer(LOSANT_EVENT_CONNECT, |device, _| device.close().unwrap());
@@ -333,7 +336,7 @@ fn device_at(host: &str, port: u16) -> Device {
 
 #[test]
 fn a_device_bound_to_an_interface_uses_it() {
-    let broker = Broker::start();
+    let broker = Broker::with(&[Listener::Tcp], "");
     let device = device(Listener::Tcp, broker.port());
     device.add_observer(LOSANT_EVENT_CONNECT, |device, _| device.close().unwrap());
     device.set_interface(Some("nosuch0")).unwrap();

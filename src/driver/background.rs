@@ -7,7 +7,7 @@ use crate::{
     status::{Error, Status::*},
 };
 use mio::{Events, Poll, Registry, Token, Waker};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io,
@@ -21,9 +21,11 @@ const WAKE: Token = Token(0);
 
 /// The thread that runs, and those that have ended but were not waited for.
 struct Threads {
-    current: Option<(Arc<Shared>, JoinHandle<()>)>,
-    ended: Vec<JoinHandle<()>>,
+    current: Option<Thread>,
+    ended: Vec<Thread>,
 }
+
+type Thread = (Arc<Shared>, JoinHandle<()>);
 
 static THREADS: Mutex<Threads> = Mutex::new(Threads { current: None, ended: Vec::new() });
 
@@ -32,6 +34,8 @@ struct Shared {
     waker: Waker,
     registry: Registry,
     mailbox: Mutex<Mailbox>,
+    /// Signalled when `calling` or `over` has changed.
+    changed: Condvar,
 }
 
 #[derive(Default)]
@@ -41,6 +45,10 @@ struct Mailbox {
     /// Devices that run here now.
     members: usize,
     last_token: usize,
+    /// The device whose callbacks the thread may be in.
+    calling: Option<Arc<Inner>>,
+    /// The thread will do nothing more.
+    over: bool,
 }
 
 /// A device's place on the background thread.
@@ -77,13 +85,32 @@ impl Shared {
             }
         }
     }
+
+    fn set_calling(&self, device: Option<Arc<Inner>>) {
+        self.mailbox.lock().calling = device;
+        self.changed.notify_all();
+    }
+
+    fn set_over(&self) {
+        self.mailbox.lock().over = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the thread is over; not if it may be in a callback, which may be waiting for this very thread.
+    fn wait_until_over(&self) -> bool {
+        let mut mailbox = self.mailbox.lock();
+        while !mailbox.over && !mailbox.calling.as_ref().is_some_and(|device| device.observers.may_run()) {
+            self.changed.wait(&mut mailbox);
+        }
+        mailbox.over
+    }
 }
 
 /// Gives a device a place on the background thread, which is started if there is none.
 pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
     let mut threads = THREADS.lock();
     // Where devices end inside callbacks, nobody waits for their threads.
-    threads.ended.retain(|thread| !thread.is_finished());
+    threads.ended.retain(|(_, thread)| !thread.is_finished());
     let shared = match &threads.current {
         Some((shared, _)) => shared.clone(),
         None => {
@@ -101,35 +128,38 @@ pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
     Ok(Membership { shared, token })
 }
 
-fn begin() -> Result<(Arc<Shared>, JoinHandle<()>), Error> {
+fn begin() -> Result<Thread, Error> {
     let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot make a poll descriptor: {e}"));
     let poll = Poll::new().map_err(failed)?;
     let waker = Waker::new(poll.registry(), WAKE).map_err(failed)?;
     let registry = poll.registry().try_clone().map_err(failed)?;
-    let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default() });
+    let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default(), changed: Condvar::new() });
     let theirs = shared.clone();
     let thread = spawn_quiet("losant", move || Worker::new(theirs, poll).run())?;
     Ok((shared, thread))
 }
 
-/// Waits for threads that have nothing more to do, so that none is left when the last device has been freed. Not to be
-/// called inside a callback.
+/// Waits for threads that have nothing more to do, so that none is left when the last device has been freed; one that is
+/// in a callback, of whatever device, is left for the next time. Not to be called inside a callback.
 pub(super) fn reap() {
-    let ended: Vec<JoinHandle<()>> = {
+    let ended = {
         let mut threads = THREADS.lock();
-        let unused = |(shared, _): &mut (Arc<Shared>, JoinHandle<()>)| shared.mailbox.lock().members == 0;
+        let unused = |(shared, _): &mut Thread| shared.mailbox.lock().members == 0;
         if let Some((shared, thread)) = threads.current.take_if(unused) {
             shared.wake(WAKE);
-            threads.ended.push(thread);
+            threads.ended.push((shared, thread));
         }
-        let here = thread::current().id();
-        let (own, others): (Vec<_>, Vec<_>) = threads.ended.drain(..).partition(|thread| thread.thread().id() == here);
-        threads.ended = own;
-        others
+        std::mem::take(&mut threads.ended)
     };
-    for thread in ended {
-        // It caught its panics; there is nothing to learn.
-        let _ = thread.join();
+    for (shared, thread) in ended {
+        // On the thread itself, as from a log callback, there is nothing to wait for.
+        let here = thread.thread().id() == thread::current().id();
+        if !here && shared.wait_until_over() {
+            // It caught its panics; there is nothing to learn.
+            let _ = thread.join();
+        } else {
+            THREADS.lock().ended.push((shared, thread));
+        }
     }
 }
 
@@ -168,6 +198,7 @@ impl Worker {
                 self.turn(token, readiness);
             }
             if self.members.is_empty() && self.may_end() {
+                self.shared.set_over();
                 return;
             }
         }
@@ -225,6 +256,7 @@ impl Worker {
             Ok(mut crank) => {
                 crank.ready(readiness);
                 crank.work();
+                self.shared.set_calling(Some(inner.clone()));
                 crank.dispatch();
                 let next = crank.next;
                 Some(if crank.finish().is_some() { Next::Never } else { next })
@@ -233,6 +265,7 @@ impl Worker {
             Err(e) if e.status == LOSANT_ERR_BUSY => None,
             Err(_) => Some(Next::Never),
         }));
+        self.shared.set_calling(None);
         if let Some(due) = member.due.take() {
             self.timers.remove(&(due, token));
         }
@@ -255,8 +288,8 @@ impl Worker {
         if self.shared.mailbox.lock().members > 0 {
             return false;
         }
-        let mine = |(shared, _): &mut (Arc<Shared>, JoinHandle<()>)| Arc::ptr_eq(shared, &self.shared);
-        if let Some((_, thread)) = threads.current.take_if(mine) {
+        let mine = |(shared, _): &mut Thread| Arc::ptr_eq(shared, &self.shared);
+        if let Some(thread) = threads.current.take_if(mine) {
             threads.ended.push(thread);
         }
         true

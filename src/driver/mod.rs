@@ -140,8 +140,14 @@ pub(crate) fn turn(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), 
         run.own.drain();
     }
     run.check_own()?;
-    if run.close_requested && run.turner.is_some_and(|turner| turner != thread::current().id()) {
-        // It is being closed at this moment; the next call finds it closed.
+    let elsewhere = run.turner.is_some_and(|turner| turner != thread::current().id());
+    if elsewhere && (run.close_requested || run.connection.is_some()) {
+        // The other thread is not in the loop: it closes the device, or is still in the observers of the close before.
+        let given_back = run.given_back.clone();
+        match timeout {
+            Some(timeout) => drop(given_back.wait_for(&mut run, timeout)),
+            None => given_back.wait(&mut run),
+        }
         return Ok(());
     }
     let mut crank = Crank::take_locked(inner, run)?;

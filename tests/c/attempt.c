@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_new(DEVICE_ID, KEY, argv[4], &device));
     CHECK_OK(losant_device_set_host(device, argv[1]));
     CHECK_OK(losant_device_set_port(device, atoi(argv[2])));
-    CHECK_OK(losant_device_set_secure(device, false));
+    use_transport(device);
     CHECK_OK(losant_device_set_reconnect_delay(device, 1, 5));
     CHECK_OK(losant_device_set_connect_timeout(device, (uint32_t)atoi(argv[5])));
     errors_left = atoi(argv[6]);

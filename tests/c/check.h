@@ -125,6 +125,21 @@ MAYBE_UNUSED static void wait_for_threads(int wanted)
     } while (found != wanted);
 }
 
+/* The transport of this run: plain TCP, or what the environment says. */
+MAYBE_UNUSED static void use_transport(losant_device *device)
+{
+    const char *transport = getenv("LOSANT_TEST_TRANSPORT");
+    bool websocket = transport && transport[0] == 'w';
+    bool secure = transport && strchr(transport + 1, 's') && strcmp(transport, "ws") != 0;
+    CHECK_OK(losant_device_set_secure(device, secure));
+    if (websocket) {
+        CHECK_OK(losant_device_set_transport(device, LOSANT_TRANSPORT_WEBSOCKETS));
+    }
+    if (secure) {
+        CHECK_OK(losant_device_set_ca_file(device, getenv("LOSANT_TEST_CA"), true));
+    }
+}
+
 /* A device for the broker at argv[1], port argv[2], which comes back fast. */
 MAYBE_UNUSED static losant_device *make_device(char **argv)
 {
@@ -133,7 +148,7 @@ MAYBE_UNUSED static losant_device *make_device(char **argv)
     CHECK(device != NULL);
     CHECK_OK(losant_device_set_host(device, argv[1]));
     CHECK_OK(losant_device_set_port(device, atoi(argv[2])));
-    CHECK_OK(losant_device_set_secure(device, false));
+    use_transport(device);
     CHECK_OK(losant_device_set_reconnect_delay(device, 10, 50));
     return device;
 }

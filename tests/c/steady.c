@@ -47,9 +47,9 @@ int main(int argc, char **argv)
     CHECK_OK(run(device, argv[3]));
     CHECK(pthread_join(thread, NULL) == 0);
 
-    say("accepted %" PRIu64 ", delivered %" PRIu64 ", dropped %" PRIu64 ", queued %" PRIu64,
+    say("accepted %" PRIu64 ", delivered %" PRIu64 ", dropped %" PRIu64 ", queued %" PRIu64 ", resent %" PRIu64,
         counter(LOSANT_COUNTER_ACCEPTED), counter(LOSANT_COUNTER_DELIVERED), counter(LOSANT_COUNTER_DROPPED),
-        counter(LOSANT_COUNTER_QUEUED));
+        counter(LOSANT_COUNTER_QUEUED), counter(LOSANT_COUNTER_RESENT));
     CHECK_OK(losant_device_free(device));
     return 0;
 }

@@ -1,6 +1,6 @@
 //! A mosquitto of the test's own.
 
-use super::{DEADLINE, DEVICE_ID, KEY, SECRET, Subscriber, certificates::Authority, eventually};
+use super::{DEADLINE, DEVICE_ID, KEY, Lane, SECRET, Subscriber, certificates::Authority, eventually};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -71,8 +71,17 @@ pub struct Broker {
 }
 
 impl Broker {
-    pub fn start() -> Broker {
-        Broker::with(&[Listener::Tcp], "")
+    /// A broker for the devices of this lane, and for observers.
+    pub fn start(lane: Lane) -> Broker {
+        Broker::start_with(lane, "")
+    }
+
+    /// The same with these lines in its configuration.
+    pub fn start_with(lane: Lane, options: &str) -> Broker {
+        match lane.listener() {
+            Listener::Tcp => Broker::with(&[Listener::Tcp], options),
+            listener => Broker::with(&[Listener::Tcp, listener], options),
+        }
     }
 
     /// A broker with these listeners, and with these lines in its configuration.
@@ -81,7 +90,7 @@ impl Broker {
         let mut broker = Broker { dir, options: options.to_owned(), listeners: Vec::new(), child: None, starts: 0 };
         fs::write(broker.path("passwords"), passwords()).expect("the password file can be written");
         if listeners.iter().any(|listener| listener.is_secure()) {
-            broker.make_certificates(&Authority::new());
+            broker.make_certificates(Authority::shared());
         }
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -108,6 +117,11 @@ impl Broker {
     /// The root that its certificates come from.
     pub fn ca_file(&self) -> PathBuf {
         self.path("ca.pem")
+    }
+
+    /// The port for the devices of this lane.
+    pub fn device_port(&self, lane: Lane) -> u16 {
+        self.port_of(lane.listener())
     }
 
     /// The port of the first listener.

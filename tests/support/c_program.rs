@@ -1,6 +1,6 @@
 //! C programs from tests/c, compiled with the host's compiler and linked to the libraries that cargo has built.
 
-use super::{Lane, Process, library_dir, package_file};
+use super::{Lane, Process, certificates::Authority, library_dir, package_file};
 use std::{
     collections::HashMap,
     fs,
@@ -23,7 +23,7 @@ impl CProgram {
     pub fn start<A: AsRef<str>>(name: &str, lane: Lane, arguments: &[A]) -> Process {
         let program = compiled(name, lane == Lane::Static);
         let mut command = match lane {
-            Lane::Shared | Lane::Static => Command::new(program),
+            Lane::Shared | Lane::Static | Lane::Tls | Lane::Ws | Lane::Wss => Command::new(program),
             Lane::Valgrind => {
                 let mut command = Command::new("valgrind");
                 command
@@ -34,9 +34,22 @@ impl CProgram {
                 command
             }
         };
+        // Cargo sets it, and another liblosant may lie about there.
+        command.env_remove("LD_LIBRARY_PATH");
+        command.env("LOSANT_TEST_TRANSPORT", lane.transport()).env("LOSANT_TEST_CA", ca_file());
         command.args(arguments.iter().map(AsRef::as_ref));
         Process::start(&format!("{name} ({lane:?})"), command)
     }
+}
+
+/// The root that the brokers' certificates come from.
+fn ca_file() -> &'static Path {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    FILE.get_or_init(|| {
+        let path = run_dir().join("ca.pem");
+        fs::write(&path, Authority::shared().root.pem()).expect("a certificate file can be written");
+        path
+    })
 }
 
 /// The path of the compiled program; compiled once.

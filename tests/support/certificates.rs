@@ -5,6 +5,8 @@ use rcgen::{
     SanType, date_time_ymd,
 };
 
+use std::sync::OnceLock;
+
 /// A certificate with its key.
 pub struct Pair {
     certificate: Certificate,
@@ -33,6 +35,12 @@ impl Authority {
         let root = authority("Test Root", None);
         let intermediate = authority("Test Intermediate", Some(&root));
         Authority { root, intermediate }
+    }
+
+    /// The one that brokers use unless told otherwise.
+    pub fn shared() -> &'static Authority {
+        static SHARED: OnceLock<Authority> = OnceLock::new();
+        SHARED.get_or_init(Authority::new)
     }
 
     /// A leaf for `localhost` and 127.0.0.1, as the closure changes it.

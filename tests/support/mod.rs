@@ -15,7 +15,7 @@ pub use broker::{Broker, Listener};
 pub use c_program::CProgram;
 pub use fake_broker::{Answers, FakeBroker};
 pub use lane::Lane;
-pub(crate) use lane::in_every_lane;
+pub(crate) use lane::{in_every_lane, over_every_transport};
 pub use process::Process;
 pub use proxy::{Manner, Proxy};
 pub use subscriber::Subscriber;
