@@ -1,5 +1,5 @@
-/* Lets the library's background thread do the network work, while the main thread measures at its own pace, until Ctrl-C.
- * The command "setInterval" with a number of seconds as its payload changes the pace.
+/* Lets the library's background thread do the network work, while the main thread measures at its own pace, until
+ * Ctrl-C. The command "setInterval" with a number of seconds as its payload changes the pace.
  *
  * Settings come from the environment: LOSANT_DEVICE_ID, LOSANT_KEY and LOSANT_SECRET; for a broker other than Losant's
  * also LOSANT_HOST, LOSANT_PORT and LOSANT_SECURE (1 or 0). */

@@ -3,6 +3,8 @@
 //! Where the parts meet: it moves bytes between stream and session and states from the outbox into the session. Each
 //! call of [`Connection::work`] does what can be done without waiting and says when to come again.
 
+mod up;
+
 use crate::{
     backoff::Backoff,
     event::{Event, Trouble},
@@ -11,11 +13,7 @@ use crate::{
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     time::Now,
-    transport::{
-        self, Connecting, Failure, Notify,
-        Stage::{self, *},
-        Stream, Target,
-    },
+    transport::{self, Connecting, Failure, Notify, Stage::*, Stream, Target},
 };
 use bytes::{Bytes, BytesMut};
 use mio::{Registry, Token};
@@ -23,9 +21,10 @@ use parking_lot::Mutex;
 use rumqttc::{Publish, QoS};
 use std::{
     collections::VecDeque,
-    io::{self, Read, Write},
+    io::{self, Read},
     time::{Duration, Instant},
 };
+use up::Up;
 
 /// States are encoded up to this many bytes ahead of the network: enough to make system calls cheap, little to lose.
 const AHEAD: usize = 16 * 1024;
@@ -85,16 +84,6 @@ enum Link {
     /// Until the next attempt.
     Waiting(Instant),
     Ended(Trouble),
-}
-
-/// An established stream and the MQTT session on it.
-struct Up {
-    stream: Stream,
-    session: Session,
-    /// Since when it is complete, SUBACK included.
-    online_since: Option<Instant>,
-    readable: bool,
-    writable: bool,
 }
 
 pub(crate) struct Connection {
@@ -400,24 +389,5 @@ impl Connection {
             let text = "closed by request".to_owned();
             self.link = Link::Ended(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_OK, text });
         }
-    }
-}
-
-impl Up {
-    fn stage(&self) -> Stage {
-        if self.online_since.is_some() { LOSANT_STAGE_ONLINE } else { LOSANT_STAGE_MQTT }
-    }
-
-    fn write_output(&mut self) -> io::Result<()> {
-        while self.writable && !self.session.output().is_empty() {
-            match self.stream.write(self.session.output()) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.session.take(count),
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@ mod attempts;
 mod closing;
 mod commands;
 mod guest;
+mod handshakes;
 mod header;
 mod losses;
 mod misuse;

@@ -4,19 +4,36 @@
 
 #![allow(clippy::missing_safety_doc, reason = "the comments are for C; each parameter says what may be passed")]
 
-mod device;
-mod event;
-mod global;
 mod guard;
 mod handle;
-mod log;
 mod text;
+
+// In the order of the header; the blank lines keep it.
+mod device;
+
+mod options;
+
+mod run;
+
+mod state;
+
+mod event;
+
+mod observer;
+
+mod global;
+
+mod log;
 
 pub use device::*;
 pub use event::*;
 pub use global::*;
 pub use handle::losant_device;
 pub use log::*;
+pub use observer::*;
+pub use options::*;
+pub use run::*;
+pub use state::*;
 
 use guard::{guard, guard_or};
 

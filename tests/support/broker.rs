@@ -146,7 +146,7 @@ impl Broker {
         let dir = self.dir.path();
         // Without a user, a mosquitto that root has started becomes one that cannot read these files.
         let mut config = format!(
-            "user root\nallow_anonymous false\npassword_file {0}/passwords\npersistence_location {0}/\n{1}\n",
+            "user root\nset_tcp_nodelay true\nallow_anonymous false\npassword_file {0}/passwords\npersistence_location {0}/\n{1}\n",
             dir.display(),
             self.options
         );

@@ -13,6 +13,7 @@ pub enum Lane {
     Tls,
     Ws,
     Wss,
+    WssUnderValgrind,
 }
 
 impl Lane {
@@ -22,7 +23,7 @@ impl Lane {
             Lane::Shared | Lane::Static | Lane::Valgrind => Listener::Tcp,
             Lane::Tls => Listener::Tls,
             Lane::Ws => Listener::Ws,
-            Lane::Wss => Listener::Wss,
+            Lane::Wss | Lane::WssUnderValgrind => Listener::Wss,
         }
     }
 
@@ -32,7 +33,7 @@ impl Lane {
             Lane::Shared | Lane::Static | Lane::Valgrind => "tcp",
             Lane::Tls => "tls",
             Lane::Ws => "ws",
-            Lane::Wss => "wss",
+            Lane::Wss | Lane::WssUnderValgrind => "wss",
         }
     }
 

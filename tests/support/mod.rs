@@ -55,8 +55,11 @@ pub fn package_file(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// The directory that cargo has put the libraries in, beside this test program.
+/// The directory of the libraries: LOSANT_TEST_LIBRARIES, or where cargo has put them, beside this test program.
 pub fn library_dir() -> PathBuf {
+    if let Some(dir) = std::env::var_os("LOSANT_TEST_LIBRARIES") {
+        return dir.into();
+    }
     let program = std::env::current_exe().expect("this program has a path");
     program.parent().expect("and is in a directory").to_owned()
 }

@@ -1,0 +1,190 @@
+use super::*;
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const DEADLINE: Duration = Duration::from_secs(30);
+const CONNACK: &[u8] = &[0x20, 2, 0, 0];
+const SUBACK: &[u8] = &[0x90, 3, 0, 1, 0];
+const PINGREQ: &[u8] = &[0xc0, 0];
+const PINGRESP: &[u8] = &[0xd0, 0];
+
+struct Bench {
+    session: Session,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let now = Instant::now();
+        let identity = Identity {
+            client_id: "d1".into(),
+            login: Some(("key".into(), Zeroizing::new("secret".into()))),
+            command_topic: "losant/d1/command".into(),
+            keep_alive: KEEP_ALIVE,
+        };
+        Bench { session: Session::new(&identity, now, now + DEADLINE, DEADLINE), now }
+    }
+
+    fn open() -> Self {
+        let mut bench = Bench::new();
+        bench.receive(CONNACK).unwrap();
+        bench.receive(SUBACK).unwrap();
+        bench.sent();
+        bench
+    }
+
+    fn receive(&mut self, bytes: &[u8]) -> Result<Vec<Incoming>, Error> {
+        let mut happened = Vec::new();
+        self.session.receive(bytes, self.now, &mut happened).map(|()| happened)
+    }
+
+    fn sent(&mut self) -> Vec<u8> {
+        let bytes = self.session.output().to_vec();
+        self.session.take(bytes.len());
+        bytes
+    }
+
+    fn wait(&mut self, duration: Duration) -> Result<(), Status> {
+        self.now += duration;
+        self.session.on_time(self.now).map_err(|e| e.status)
+    }
+}
+
+#[test]
+fn the_connection_opens_with_connect_and_then_subscribe() {
+    let mut bench = Bench::new();
+    let connect = b"\x10\x1b\0\x04MQTT\x04\xc2\0\x0f\0\x02d1\0\x03key\0\x06secret";
+    assert_eq!(bench.sent(), connect);
+    assert!(!bench.session.may_publish());
+    assert_eq!(bench.receive(CONNACK), Ok(vec![Incoming::Accepted]));
+    assert_eq!(bench.sent(), b"\x82\x16\0\x01\0\x11losant/d1/command\0");
+    assert!(bench.session.may_publish() && !bench.session.is_open());
+    assert_eq!(bench.receive(SUBACK), Ok(vec![Incoming::Subscribed { refused: false }]));
+    assert!(bench.session.is_open());
+}
+
+#[test]
+fn every_refusal_has_its_status() {
+    for (code, status) in [
+        (1, LOSANT_ERR_PROTOCOL_VERSION),
+        (2, LOSANT_ERR_DEVICE_ID),
+        (3, LOSANT_ERR_SERVER_UNAVAILABLE),
+        (4, LOSANT_ERR_CREDENTIALS),
+        (5, LOSANT_ERR_NOT_AUTHORIZED),
+        (6, LOSANT_ERR_PROTOCOL),
+    ] {
+        let answer = Bench::new().receive(&[0x20, 2, 0, code]).map_err(|e| e.status);
+        assert_eq!(answer, Err(status), "return code {code}");
+    }
+}
+
+#[test]
+fn a_refused_subscription_is_told_and_the_connection_goes_on() {
+    let mut bench = Bench::new();
+    bench.receive(CONNACK).unwrap();
+    assert_eq!(bench.receive(&[0x90, 3, 0, 1, 0x80]), Ok(vec![Incoming::Subscribed { refused: true }]));
+    assert!(bench.session.is_open());
+}
+
+#[test]
+fn a_silent_broker_is_given_up() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.wait(DEADLINE - Duration::from_millis(1)), Ok(()));
+    assert_eq!(bench.wait(Duration::from_millis(1)), Err(LOSANT_ERR_TIMED_OUT));
+
+    let mut bench = Bench::new();
+    bench.receive(CONNACK).unwrap();
+    bench.wait(KEEP_ALIVE).unwrap();
+    bench.receive(PINGRESP).unwrap();
+    assert_eq!(bench.wait(DEADLINE - KEEP_ALIVE), Err(LOSANT_ERR_TIMED_OUT), "no SUBACK");
+}
+
+#[test]
+fn an_idle_link_is_pinged_and_a_dead_one_found_within_two_periods() {
+    let mut bench = Bench::open();
+    assert_eq!(bench.wait(KEEP_ALIVE - Duration::from_millis(1)), Ok(()));
+    assert_eq!(bench.sent(), b"");
+    assert_eq!(bench.wait(Duration::from_millis(1)), Ok(()));
+    assert_eq!(bench.sent(), PINGREQ);
+    bench.receive(PINGRESP).unwrap();
+    assert_eq!(bench.wait(KEEP_ALIVE), Ok(()));
+    assert_eq!(bench.sent(), PINGREQ);
+    assert_eq!(bench.session.deadline(), bench.now + KEEP_ALIVE);
+    assert_eq!(bench.wait(KEEP_ALIVE), Err(LOSANT_ERR_KEEP_ALIVE));
+}
+
+#[test]
+fn a_link_that_only_swallows_is_found_while_states_are_sent() {
+    let mut bench = Bench::open();
+    let state = Publish::new("t", QoS::AtMostOnce, "x");
+    let mut waited = Duration::ZERO;
+    let error = loop {
+        bench.session.publish(&state, bench.now);
+        waited += Duration::from_secs(1);
+        if let Err(status) = bench.wait(Duration::from_secs(1)) {
+            break status;
+        }
+    };
+    assert_eq!((error, waited), (LOSANT_ERR_KEEP_ALIVE, 2 * KEEP_ALIVE));
+}
+
+#[test]
+fn a_device_that_only_listens_is_pinged_for_the_broker() {
+    let mut bench = Bench::open();
+    for _ in 0..KEEP_ALIVE.as_secs() {
+        bench.wait(Duration::from_secs(1)).unwrap();
+        bench.receive(b"\x30\x04\0\x01tx").unwrap();
+    }
+    assert_eq!(bench.sent(), PINGREQ, "the broker counts what the device sends");
+}
+
+#[test]
+fn messages_and_acks_arrive_however_the_bytes_are_cut() {
+    let stream: Vec<u8> = [CONNACK, SUBACK, b"\x30\x04\0\x01tx", b"\x40\x02\0\x07", PINGRESP].concat();
+    let expected = [
+        Incoming::Accepted,
+        Incoming::Subscribed { refused: false },
+        Incoming::Message { topic: "t".into(), payload: Bytes::from_static(b"x") },
+        Incoming::Acked(7),
+    ];
+    for size in 1..=stream.len() {
+        let mut bench = Bench::new();
+        let happened: Vec<_> = stream.chunks(size).flat_map(|chunk| bench.receive(chunk).unwrap()).collect();
+        assert_eq!(happened, expected, "chunks of {size}");
+    }
+}
+
+#[test]
+fn a_qos_1_message_is_acknowledged() {
+    let mut bench = Bench::open();
+    assert_eq!(bench.receive(b"\x32\x06\0\x01t\0\x09x").unwrap().len(), 1);
+    assert_eq!(bench.sent(), [0x40, 2, 0, 9]);
+}
+
+#[test]
+fn what_is_not_mqtt_ends_the_connection() {
+    for bytes in [
+        &b"HTTP/1.1 200 OK"[..],
+        b"\x30\xff\xff\xff\x7f",     // a length of 256 MB
+        b"\x30\xff\xff\xff\xff\x01", // a length that does not end
+        b"\x34\x06\0\x01t\0\x09x",   // QoS 2
+        b"\x36\x06\0\x01t\0\x09x",   // QoS 3
+        b"\x30\x03\0\x09t",          // a topic longer than its packet
+        b"\x30\x03\0\x01\xff",       // a topic that is not UTF-8
+        b"\x20\x02\0\0",             // a second CONNACK
+        b"\x10\0",                   // CONNECT from the broker
+        b"\xf0\0",
+        b"\0\0",
+    ] {
+        let answer = Bench::open().receive(bytes).map_err(|e| e.status);
+        assert_eq!(answer, Err(LOSANT_ERR_PROTOCOL), "{bytes:?}");
+    }
+    assert_eq!(Bench::new().receive(SUBACK).map_err(|e| e.status), Err(LOSANT_ERR_PROTOCOL), "before CONNACK");
+}
+
+#[test]
+fn packet_ids_go_round_without_zero_or_the_subscription() {
+    let mut session = Bench::open().session;
+    let first: Vec<_> = (0..65_534).map(|_| session.next_packet_id()).collect();
+    assert_eq!((first[0], first[65_533]), (2, u16::MAX));
+    assert_eq!(session.next_packet_id(), 2);
+}
