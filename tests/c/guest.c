@@ -7,34 +7,43 @@
 #include <fcntl.h>
 #include <signal.h>
 
-static char descriptors_before[64];
+#define SIGNALS 32
 
-static int highest_signal_handled(void)
+static char descriptors_before[64];
+static sigset_t mask_before;
+static void (*handlers_before[SIGNALS])(int);
+
+static void (*handler_of(int number))(int)
 {
-    int found = 0;
-    for (int number = 1; number < 32; number++) {
-        struct sigaction action;
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL) {
-            found = number;
-        }
-    }
-    return found;
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 ? action.sa_handler : SIG_DFL;
 }
 
-/* This thread blocks all signals if it is the library's own, none if it is the program's. */
+static void check_handlers(void)
+{
+    for (int number = 1; number < SIGNALS; number++) {
+        CHECK(handler_of(number) == handlers_before[number]);
+    }
+}
+
+/* This thread blocks all signals if it is the library's own, the same as before if it is the program's. */
 static void check_signal_mask(bool library_thread)
 {
     sigset_t blocked;
     CHECK(pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0);
-    for (int number = 1; number < 32; number++) {
+    for (int number = 1; number < SIGNALS; number++) {
         if (number != SIGKILL && number != SIGSTOP) {
-            CHECK(sigismember(&blocked, number) == library_thread);
+            CHECK(sigismember(&blocked, number) == (library_thread || sigismember(&mask_before, number)));
         }
     }
 }
 
-static void mark_descriptors(void)
+static void look_around(void)
 {
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &mask_before) == 0);
+    for (int number = 1; number < SIGNALS; number++) {
+        handlers_before[number] = handler_of(number);
+    }
     for (int fd = 0; fd < (int)sizeof descriptors_before; fd++) {
         descriptors_before[fd] = fcntl(fd, F_GETFD) >= 0;
     }
@@ -58,7 +67,7 @@ static void on_connect(losant_device *device, const losant_event *event, void *u
     (void)event;
     check_descriptors();
     check_signal_mask(!pthread_equal(pthread_self(), *(pthread_t *)user_data));
-    CHECK(highest_signal_handled() == 0);
+    check_handlers();
     CHECK_OK(losant_device_close(device));
 }
 
@@ -66,7 +75,7 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 4);
     pthread_t self = pthread_self();
-    mark_descriptors();
+    look_around();
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &self));
     CHECK_OK(run(device, argv[3]));
