@@ -83,7 +83,7 @@ fn silent_brokers(lane: Lane) {
     let mute = FakeBroker::start(Answers { connack: Some(0), ..Answers::default() });
     for (broker, missing) in [(&silent, "CONNACK"), (&mute, "SUBACK")] {
         for way in ["blocking", "start"] {
-            let told = attempt(lane, broker.port(), way, SECRET, 300, 1);
+            let told = attempt(lane, broker.port(), way, SECRET, 1_000, 1);
             assert_eq!(kinds(&told)[0], format!("error -22 {STAGE_MQTT}"), "{way}");
             assert!(told[0].contains(missing), "{}", told[0]);
         }

@@ -75,7 +75,7 @@ fn survives_writing_to_a_broker_that_is_gone(lane: Lane) {
         stream.read_exact(&mut [0])?;
         stream.shutdown(Shutdown::Write)
     });
-    let losses = if lane == Lane::Valgrind { "5" } else { "50" };
+    let losses = if lane == Lane::Valgrind { "2" } else { "50" };
     for way in ["blocking", "start"] {
         CProgram::start("sigpipe", lane, &["127.0.0.1", &broker.port().to_string(), way, losses]).finish();
     }

@@ -16,7 +16,7 @@ static void flood(losant_device *device, const losant_event *event, void *user_d
     memset(state, 'x', sizeof state - 1);
     memcpy(state, "{\"x\":\"", 6);
     memcpy(state + sizeof state - 3, "\"}", 3);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < 200; i++) {
         CHECK_OK(losant_device_send_state(device, state, 0));
     }
 }

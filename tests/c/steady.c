@@ -41,7 +41,7 @@ int main(int argc, char **argv)
     device = make_device(argv);
     CHECK_OK(losant_device_set_qos(device, atoi(argv[4])));
     CHECK_OK(losant_device_set_keep_alive(device, (uint32_t)atoi(argv[5])));
-    CHECK_OK(losant_device_set_connect_timeout(device, 1000));
+    CHECK_OK(losant_device_set_connect_timeout(device, 2000));
     tell_everything(device);
     CHECK(pthread_create(&thread, NULL, obey, NULL) == 0);
     CHECK_OK(run(device, argv[3]));
