@@ -18,7 +18,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
 	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
 
-.PHONY: help demo test lib install size msrv deps clean
+.PHONY: help demo test lib install bench size msrv deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,11 @@ install: ## into DESTDIR and PREFIX (/usr/local), LIBDIR (lib); builds only what
 	test -e $(SO) || $(MAKE) lib
 	$(CONFIGURE)
 	cmake --install $(BUILD)
+
+bench: ## CPU time of 100,000 states, beside libmosquitto (installs what is missing)
+	scripts/install-deps $(BUILD_PACKAGES) mosquitto libmosquitto-dev
+	$(MAKE) lib
+	scripts/bench
 
 size: lib ## bytes of the stripped library
 	@wc -c $(SO)
