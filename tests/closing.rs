@@ -37,6 +37,14 @@ fn freed_in_a_callback(lane: Lane) {
     }
 }
 
+fn freed_in_the_log_callback(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in lane.ways() {
+        let program = CProgram::start("logging", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
+        assert_eq!(program.finish(), [] as [&str; 0], "{way}: no callback after free");
+    }
+}
+
 fn connected_again_in_the_close_callback(lane: Lane) {
     let broker = Broker::start(lane);
     for way in lane.ways() {
@@ -64,5 +72,6 @@ over_every_transport!(
     from_a_callback,
     from_another_thread,
     from_another_thread_at_any_moment,
-    freed_in_a_callback
+    freed_in_a_callback,
+    freed_in_the_log_callback,
 );
