@@ -1,0 +1,4 @@
+//! stub
+pub mod iso;
+pub mod state;
+pub mod throttle;
