@@ -46,7 +46,8 @@ pub fn parse(text: &str) -> Option<i64> {
     let month = digits(&mut rest, 2)?;
     skip(&mut rest, &['-'])?;
     let day = digits(&mut rest, 2)?;
-    if !(1..=12).contains(&month) || day < 1 || day > days(year + month / 12, month % 12 + 1, 1) - days(year, month, 1) {
+    if !(1..=12).contains(&month) || day < 1 || day > days(year + month / 12, month % 12 + 1, 1) - days(year, month, 1)
+    {
         return None;
     }
     let mut ms = days(year, month, day) * DAY_MS;

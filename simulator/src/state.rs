@@ -49,9 +49,7 @@ pub fn read(payload: &[u8], arrival_ms: i64) -> Result<Vec<State>, String> {
         Value::Array(elements) => elements
             .into_iter()
             .enumerate()
-            .map(|(index, element)| {
-                one(element, arrival_ms).map_err(|reason| format!("element {index}: {reason}"))
-            })
+            .map(|(index, element)| one(element, arrival_ms).map_err(|reason| format!("element {index}: {reason}")))
             .collect(),
         object => one(object, arrival_ms).map(|state| vec![state]),
     }
@@ -204,7 +202,8 @@ mod tests {
 
     #[test]
     fn the_range_is_30_days_back_and_one_ahead() {
-        for (offset, ignored) in [(-30 * DAY_MS, false), (-30 * DAY_MS - 1, true), (DAY_MS, false), (DAY_MS + 1, true)] {
+        for (offset, ignored) in [(-30 * DAY_MS, false), (-30 * DAY_MS - 1, true), (DAY_MS, false), (DAY_MS + 1, true)]
+        {
             assert_eq!(out_of_range(NOW + offset, NOW), ignored, "{offset}");
         }
     }
