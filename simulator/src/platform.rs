@@ -1,5 +1,7 @@
 //! What all connections share: the rules of the platform and the record of what happened.
 
+mod requests;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -12,9 +14,9 @@ use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Connect, Publish};
 
 use crate::config::{Config, DeviceConfig, device_of};
-use crate::fault::{Fault, Faults, PubackFate, Target};
+use crate::fault::{Fault, Faults};
 use crate::packet;
-use crate::record::{Ban, ConnectionRecord, FaultRecord, Offence, Records, Rejected, StateRecord, Violation};
+use crate::record::{Ban, ConnectionRecord, Offence, Records, Rejected, StateRecord, Violation};
 use crate::state;
 use crate::throttle::{Refused, Throttle};
 use crate::wake::Waker;
@@ -352,64 +354,5 @@ impl Platform {
             |id| inner.records.connection(id).is_some_and(|connection| connection.topics.iter().any(|t| t == topic));
         let links = inner.links.iter().filter(|(id, _)| subscribed(**id));
         links.map(|(_, link)| link.tell(Order::Write(packet::publish(topic, payload)))).count()
-    }
-
-    pub fn change_faults(&self, target: &Target, work: impl Fn(&mut Faults, &str)) -> bool {
-        let inner = &mut *self.lock();
-        let mut found = false;
-        for device in &self.config.devices {
-            if *target == Target::All || *target == Target::Device(device.id.clone()) {
-                found = true;
-                work(&mut inner.faults, &device.id);
-            }
-        }
-        for link in inner.links.values() {
-            link.tell(Order::Look);
-        }
-        found
-    }
-
-    fn take_in(&self, inner: &mut Inner, id: u64, device: &str, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
-        let fault = inner.faults.take(device, wanted)?;
-        self.happened(inner, id, device, fault.name());
-        Some(fault)
-    }
-
-    fn happened(&self, inner: &mut Inner, id: u64, device: &str, name: &'static str) {
-        let fault = FaultRecord { device: device.to_owned(), connection: id, name };
-        self.print(&fault);
-        inner.records.faults.push(fault);
-    }
-
-    pub fn take_fault(&self, id: u64, device: &str, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
-        self.change(|inner| self.take_in(inner, id, device, wanted))
-    }
-
-    /// Counts bytes read from a device: see [`Faults::bytes`].
-    pub fn count_bytes(&self, id: u64, device: &str, count: usize) -> Option<(usize, Fault)> {
-        self.change(|inner| {
-            let due = inner.faults.bytes(device, count)?;
-            self.happened(inner, id, device, due.1.name());
-            Some(due)
-        })
-    }
-
-    /// Counts a packet handled: see [`Faults::packet`].
-    pub fn count_packet(&self, id: u64, device: &str) -> Option<Fault> {
-        self.change(|inner| {
-            let fault = inner.faults.packet(device)?;
-            self.happened(inner, id, device, fault.name());
-            Some(fault)
-        })
-    }
-
-    pub fn puback_fate(&self, id: u64, device: &str) -> PubackFate {
-        self.change(|inner| {
-            let fate = inner.faults.puback(device);
-            if fate != PubackFate::Sent {
-                self.happened(inner, id, device, "puback");
-            }
-            fate
-        })
     }
 }

@@ -35,8 +35,11 @@ impl Simulator {
     /// Starts to listen.
     ///
     /// # Errors
-    /// A port is taken, or the certificate for TLS is missing or bad.
+    /// A port is taken, the certificate for TLS is missing or bad, or the time scale is not from 0.001 to 1,000,000.
     pub fn start(config: Config) -> io::Result<Self> {
+        if !(0.001..=1e6).contains(&config.time_scale) {
+            return Err(io::Error::new(ErrorKind::InvalidInput, "the time scale is out of range"));
+        }
         let platform = Arc::new(Platform::new(config));
         let mut simulator = Self { platform: platform.clone(), listeners: Vec::new() };
         for &(transport, port) in &platform.config.listeners {
