@@ -118,7 +118,7 @@ fn pubacks_are_lost_doubled_or_late() {
     let mut client = Client::accepted(&simulator, "d");
     simulator.set_fault("d", puback_fault(1.0, 0.0, 0.0));
     client.send(&publish(TOPIC, Some(1), STATE));
-    wait(&simulator, |records| records.states.len() == 1);
+    wait(&simulator, |records| records.faults.len() == 1);
     simulator.set_fault("d", puback_fault(0.0, 1.0, 0.0));
     client.send(&publish(TOPIC, Some(2), STATE));
     assert_eq!((client.receive(), client.receive()), (puback(2), puback(2)));
