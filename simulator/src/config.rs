@@ -1,0 +1,139 @@
+//! What a simulator is told before it starts.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use crate::throttle::Limits;
+
+/// One device of the application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceConfig {
+    /// The MQTT client id.
+    pub id: String,
+    /// The user name.
+    pub key: String,
+    /// The password.
+    pub secret: String,
+    /// Other devices that it may report states and receive commands for: it is a gateway.
+    pub peripherals: Vec<String>,
+    /// More topics that it may publish and subscribe to.
+    pub topics: Vec<String>,
+}
+
+impl DeviceConfig {
+    /// A device on its own.
+    pub fn new(id: &str, key: &str, secret: &str) -> Self {
+        let (id, key, secret) = (id.to_owned(), key.to_owned(), secret.to_owned());
+        Self { id, key, secret, peripherals: Vec::new(), topics: Vec::new() }
+    }
+
+    /// Whether the device is, or speaks for, the device of this id.
+    pub(crate) fn is_or_has(&self, id: &str) -> bool {
+        self.id == id || self.peripherals.iter().any(|peripheral| peripheral == id)
+    }
+
+    pub(crate) fn may_publish(&self, topic: &str) -> bool {
+        self.may_use(topic, "/state")
+    }
+
+    pub(crate) fn may_subscribe(&self, topic: &str) -> bool {
+        self.may_use(topic, "/command")
+    }
+
+    fn may_use(&self, topic: &str, suffix: &str) -> bool {
+        device_of(topic, suffix).is_some_and(|id| self.is_or_has(id)) || self.topics.iter().any(|more| more == topic)
+    }
+}
+
+/// The id in `losant/ID/state` and the like.
+pub(crate) fn device_of<'a>(topic: &'a str, suffix: &str) -> Option<&'a str> {
+    topic.strip_prefix("losant/")?.strip_suffix(suffix)
+}
+
+/// How a listener's connections carry MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// MQTT on TCP.
+    Tcp,
+    /// MQTT on TLS; needs [`Config::identity`].
+    Tls,
+    /// MQTT in binary WebSocket messages.
+    WebSocket,
+    /// The same on TLS; needs [`Config::identity`].
+    SecureWebSocket,
+}
+
+impl Transport {
+    /// As in a URL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
+        }
+    }
+
+    pub(crate) fn secure(self) -> bool {
+        matches!(self, Self::Tls | Self::SecureWebSocket)
+    }
+}
+
+/// The certificate that a TLS listener shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The certificate, followed by those that lead to its root.
+    pub certificate_pem: Vec<u8>,
+    /// Its private key in PKCS #8.
+    pub key_pem: Vec<u8>,
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("Identity")
+    }
+}
+
+/// Takes one line for each thing that is recorded.
+pub type Printer = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What a simulator is told before it starts.
+#[derive(Clone)]
+pub struct Config {
+    /// The devices of the application.
+    pub devices: Vec<DeviceConfig>,
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The transports and their ports; 0 takes a free one.
+    pub listeners: Vec<(Transport, u16)>,
+    /// Needed for TLS.
+    pub identity: Option<Identity>,
+    /// The rates and bans.
+    pub limits: Limits,
+    /// The windows and bans run this many times faster than the clock.
+    pub time_scale: f64,
+    /// How a banned device is refused: with this CONNACK code, or without an answer. The platform's way is not known.
+    pub ban_connack: Option<u8>,
+    /// Whether a state older than 30 days or more than a day ahead is ignored, as on the platform.
+    pub ignore_out_of_range: bool,
+    /// Called with each record as a line of text. It must not call the simulator.
+    pub printer: Option<Printer>,
+}
+
+impl Config {
+    /// A simulator of these devices, on a free TCP port of this machine, at the platform's own pace.
+    pub fn new(devices: Vec<DeviceConfig>) -> Self {
+        Self {
+            devices,
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            listeners: vec![(Transport::Tcp, 0)],
+            identity: None,
+            limits: Limits::default(),
+            time_scale: 1.0,
+            ban_connack: None,
+            ignore_out_of_range: true,
+            printer: None,
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! What is typed on the terminal.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fault::{After, Drop, Fault, PubackFault, Target};
+
+/// One line of the terminal.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Nothing.
+    Empty,
+    /// Send a command.
+    Command {
+        /// The device.
+        device: String,
+        /// The command's name.
+        name: String,
+        /// Its payload.
+        payload: Option<Value>,
+    },
+    /// Set a fault.
+    Fault {
+        /// For whom.
+        target: Target,
+        /// Which.
+        fault: Fault,
+        /// How often; `None` is the fault's own.
+        times: Option<u32>,
+    },
+    /// Remove the faults.
+    Clear(Target),
+    /// Show what can be typed.
+    Help,
+    /// End the program.
+    Quit,
+}
+
+/// Reads one line: `DEVICE_ID NAME [PAYLOAD_JSON]`, `fault NAME [KEY=VALUE …]`, `help` or `quit`.
+///
+/// # Errors
+/// What is wrong with it, for the person who typed it.
+pub fn parse(line: &str) -> Result<Input, String> {
+    let line = line.trim();
+    let (first, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim_start();
+    match (first, rest) {
+        ("", _) => Ok(Input::Empty),
+        ("help", "") => Ok(Input::Help),
+        ("quit", "") => Ok(Input::Quit),
+        ("fault", _) => fault(rest),
+        (_, "") => Err("a command needs a name: DEVICE_ID NAME [PAYLOAD_JSON]".into()),
+        (device, rest) => {
+            let (name, payload) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+            let payload = match payload.trim() {
+                "" => None,
+                text => Some(serde_json::from_str(text).map_err(|error| format!("the payload is not JSON: {error}"))?),
+            };
+            Ok(Input::Command { device: device.to_owned(), name: name.to_owned(), payload })
+        }
+    }
+}
+
+/// The `KEY=VALUE` words that have not been asked for yet.
+struct Arguments<'a>(BTreeMap<&'a str, &'a str>);
+
+impl Arguments<'_> {
+    fn get<T: FromStr>(&mut self, key: &str) -> Result<Option<T>, String> {
+        let value = self.0.remove(key);
+        value.map(|value| value.parse().map_err(|_| format!("{key}={value} is not understood"))).transpose()
+    }
+
+    fn or<T: FromStr>(&mut self, key: &str, default: T) -> Result<T, String> {
+        Ok(self.get(key)?.unwrap_or(default))
+    }
+
+    fn time(&mut self) -> Result<Duration, String> {
+        Ok(Duration::from_millis(self.or("ms", 5000)?))
+    }
+
+    fn chance(&mut self, key: &str) -> Result<f64, String> {
+        let chance = self.or(key, 0.0)?;
+        if (0.0..=1.0).contains(&chance) { Ok(chance) } else { Err(format!("{key} is from 0 to 1")) }
+    }
+
+    fn after(&mut self) -> Result<After, String> {
+        match (self.get("packets")?, self.get("bytes")?) {
+            (None, None) => Ok(After::Now),
+            (Some(packets), None) => Ok(After::Packets(packets)),
+            (None, Some(bytes)) => Ok(After::Bytes(bytes)),
+            _ => Err("packets or bytes, not both".into()),
+        }
+    }
+}
+
+fn fault(text: &str) -> Result<Input, String> {
+    let mut words = text.split_whitespace();
+    let name = words.next().ok_or("fault needs a name; help lists them")?;
+    let pair = |word| str::split_once(word, '=').ok_or_else(|| format!("{word}: KEY=VALUE is expected"));
+    let mut arguments = Arguments(words.map(pair).collect::<Result<_, _>>()?);
+    let target = arguments.get("device")?.map_or(Target::All, Target::Device);
+    let times = arguments.get("times")?;
+    let fault = match name {
+        "clear" => None,
+        "drop-fin" => Some(Fault::Drop(Drop::Fin, arguments.after()?)),
+        "drop-rst" => Some(Fault::Drop(Drop::Rst, arguments.after()?)),
+        "stall" => Some(Fault::Stall(arguments.time()?)),
+        "ignore-pings" => Some(Fault::IgnorePings),
+        "delay-connack" => Some(Fault::DelayConnack(arguments.time()?)),
+        "refuse-connack" => Some(Fault::RefuseConnack(arguments.or("code", 3)?)),
+        "no-suback" => Some(Fault::NoSuback),
+        "puback" => {
+            let (lose, duplicate) = (arguments.chance("lose")?, arguments.chance("duplicate")?);
+            let (reorder, seed) = (arguments.chance("reorder")?, arguments.or("seed", 1)?);
+            Some(Fault::Puback(PubackFault { lose, duplicate, reorder, seed }))
+        }
+        "garbage" => Some(Fault::Garbage { bytes: arguments.or("bytes", 64)?, seed: arguments.or("seed", 1)? }),
+        "truncated" => Some(Fault::Truncated { close: arguments.or("close", true)? }),
+        "malformed-commands" => Some(Fault::MalformedCommands),
+        "huge-command" => Some(Fault::HugeCommand { bytes: arguments.or("bytes", 300 * 1024)? }),
+        other => return Err(format!("there is no fault {other}; help lists them")),
+    };
+    if let Some(key) = arguments.0.keys().next() {
+        return Err(format!("{name} has no {key}"));
+    }
+    Ok(fault.map_or(Input::Clear(target.clone()), |fault| Input::Fault { target, fault, times }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn all(fault: Fault) -> Input {
+        Input::Fault { target: Target::All, fault, times: None }
+    }
+
+    #[test]
+    fn lines_are_understood() {
+        let command = |payload| Input::Command { device: "d".into(), name: "go".into(), payload };
+        let chances = PubackFault { lose: 0.5, duplicate: 0.0, reorder: 1.0, seed: 9 };
+        let table = [
+            ("  ", Input::Empty),
+            ("help", Input::Help),
+            ("quit", Input::Quit),
+            ("d go", command(None)),
+            (" d  go  {\"a\": [1, 2]} ", command(Some(json!({"a": [1, 2]})))),
+            ("d go null", command(Some(Value::Null))),
+            ("fault drop-fin", all(Fault::Drop(Drop::Fin, After::Now))),
+            ("fault drop-rst packets=3", all(Fault::Drop(Drop::Rst, After::Packets(3)))),
+            ("fault drop-rst bytes=30", all(Fault::Drop(Drop::Rst, After::Bytes(30)))),
+            ("fault stall ms=20", all(Fault::Stall(Duration::from_millis(20)))),
+            ("fault ignore-pings", all(Fault::IgnorePings)),
+            ("fault delay-connack ms=1", all(Fault::DelayConnack(Duration::from_millis(1)))),
+            ("fault no-suback", all(Fault::NoSuback)),
+            ("fault puback lose=0.5 reorder=1 seed=9", all(Fault::Puback(chances))),
+            ("fault garbage bytes=7", all(Fault::Garbage { bytes: 7, seed: 1 })),
+            ("fault truncated close=false", all(Fault::Truncated { close: false })),
+            ("fault malformed-commands", all(Fault::MalformedCommands)),
+            ("fault huge-command", all(Fault::HugeCommand { bytes: 307_200 })),
+            ("fault clear device=d", Input::Clear("d".into())),
+            (
+                "fault refuse-connack code=5 device=d times=2",
+                Input::Fault { target: "d".into(), fault: Fault::RefuseConnack(5), times: Some(2) },
+            ),
+        ];
+        for (line, expected) in table {
+            assert_eq!(parse(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_explained() {
+        let table = [
+            ("d", "needs a name"),
+            ("d go {", "not JSON"),
+            ("fault", "needs a name"),
+            ("fault fire", "no fault fire"),
+            ("fault stall 5", "KEY=VALUE"),
+            ("fault stall ms=soon", "ms=soon"),
+            ("fault stall bytes=5", "stall has no bytes"),
+            ("fault puback lose=2", "from 0 to 1"),
+            ("fault drop-fin packets=1 bytes=1", "not both"),
+        ];
+        for (line, part) in table {
+            let reason = parse(line).expect_err(line);
+            assert!(reason.contains(part), "{line}: {reason}");
+        }
+    }
+}

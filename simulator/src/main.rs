@@ -1,0 +1,140 @@
+//! The simulator as a program: records go to stdout, commands and faults come from stdin.
+
+use std::io::{BufRead, Write};
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use losant_simulator::{Config, DeviceConfig, Identity, Input, Simulator, Transport, parse};
+
+/// Stands in for the Losant platform: prints the states that devices report, and sends the commands typed here.
+#[derive(Parser)]
+struct Options {
+    /// A device of the application; may be given many times. Peripherals make it a gateway.
+    #[arg(long, value_name = "ID:KEY:SECRET[:PERIPHERAL,…]", required = true, value_parser = device)]
+    device: Vec<DeviceConfig>,
+    /// The address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    host: IpAddr,
+    /// The port for MQTT on TCP; 0 takes a free one.
+    #[arg(long, default_value_t = 1883)]
+    port: u16,
+    /// The port for TLS.
+    #[arg(long, requires_all = ["cert", "key"])]
+    tls_port: Option<u16>,
+    /// The port for WebSocket.
+    #[arg(long)]
+    ws_port: Option<u16>,
+    /// The port for WebSocket on TLS.
+    #[arg(long, requires_all = ["cert", "key"])]
+    wss_port: Option<u16>,
+    /// The certificate for TLS, in PEM.
+    #[arg(long)]
+    cert: Option<PathBuf>,
+    /// Its private key, in PEM (PKCS #8).
+    #[arg(long)]
+    key: Option<PathBuf>,
+    /// The windows and bans run this many times faster than the clock.
+    #[arg(long, default_value_t = 1.0)]
+    time_scale: f64,
+    /// The CONNACK code for a banned device; without it, the connection is closed without an answer.
+    #[arg(long)]
+    ban_connack: Option<u8>,
+}
+
+fn device(text: &str) -> Result<DeviceConfig, String> {
+    let mut parts = text.splitn(4, ':');
+    let (Some(id), Some(key), Some(secret)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("ID:KEY:SECRET is expected".into());
+    };
+    let mut device = DeviceConfig::new(id, key, secret);
+    device.peripherals = parts.next().into_iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
+    Ok(device)
+}
+
+const HELP: &str = "\
+DEVICE_ID NAME [PAYLOAD_JSON]           send a command
+fault NAME [KEY=VALUE …]                set a fault; device=ID for one device only, times=N for how often
+  drop-fin, drop-rst [packets=N|bytes=N]  drop the connection, at once or after so much from the device
+  stall [ms=5000]                         neither read nor write
+  ignore-pings                            answer no PINGREQ
+  delay-connack [ms=5000]                 answer CONNECT late
+  refuse-connack [code=3]                 refuse CONNECT
+  no-suback                               answer no SUBSCRIBE
+  puback [lose=P] [duplicate=P] [reorder=P] [seed=1]   with probabilities from 0 to 1
+  garbage [bytes=64] [seed=1]             send what is no packet
+  truncated [close=true]                  send half a packet, and close
+  malformed-commands                      send commands that are none
+  huge-command [bytes=307200]             send a large command
+  clear                                   end all faults
+quit";
+
+/// A reader that has gone ends nothing.
+fn say(line: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn config(options: Options) -> std::io::Result<Config> {
+    let mut config = Config::new(options.device);
+    config.host = options.host;
+    config.listeners = vec![(Transport::Tcp, options.port)];
+    let more = [
+        (Transport::Tls, options.tls_port),
+        (Transport::WebSocket, options.ws_port),
+        (Transport::SecureWebSocket, options.wss_port),
+    ];
+    config.listeners.extend(more.into_iter().filter_map(|(transport, port)| Some((transport, port?))));
+    if let (Some(cert), Some(key)) = (options.cert, options.key) {
+        config.identity = Some(Identity { certificate_pem: std::fs::read(cert)?, key_pem: std::fs::read(key)? });
+    }
+    config.time_scale = options.time_scale;
+    config.ban_connack = options.ban_connack;
+    config.printer = Some(Arc::new(say));
+    Ok(config)
+}
+
+fn main() -> ExitCode {
+    let simulator = match config(Options::parse()).and_then(Simulator::start) {
+        Ok(simulator) => simulator,
+        Err(error) => {
+            eprintln!("losant-simulator: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for (transport, port) in simulator.ports() {
+        say(&format!("listening {} {port}", transport.name()));
+    }
+    say("ready");
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        match parse(&line) {
+            Ok(Input::Empty) => {}
+            Ok(Input::Help) => say(HELP),
+            Ok(Input::Quit) => return ExitCode::SUCCESS,
+            Ok(Input::Command { device, name, payload }) => {
+                if !simulator.send_command(&device, &name, payload.as_ref()) {
+                    eprintln!("{device} has not subscribed to commands");
+                }
+            }
+            Ok(Input::Fault { target, fault, times }) => {
+                let known = match times {
+                    Some(times) => simulator.set_fault_times(target, fault, times),
+                    None => simulator.set_fault(target, fault),
+                };
+                if !known {
+                    eprintln!("there is no such device");
+                }
+            }
+            Ok(Input::Clear(target)) => {
+                simulator.clear_faults(target);
+            }
+            Err(reason) => eprintln!("{reason}"),
+        }
+    }
+    // Without a terminal, a signal ends the program.
+    loop {
+        std::thread::park();
+    }
+}

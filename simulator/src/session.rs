@@ -1,0 +1,261 @@
+//! One connection's side of the protocol, without I/O: bytes and the time in, bytes and the end out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use rumqttc::mqttbytes::v4::{Connect, Packet, Publish, Subscribe};
+use rumqttc::mqttbytes::{Error, Protocol, QoS};
+
+use crate::fault::{Drop, Fault, PubackFate};
+use crate::packet;
+use crate::platform::{Greeting, LARGEST, Platform, wall_clock_ms};
+use crate::record::Offence;
+
+/// What a packet may have besides the largest payload: its topic and its id.
+const OVERHEAD: usize = 65_535 + 4;
+/// A PUBACK that is to come after the next one waits no longer.
+const HOLD: Duration = Duration::from_millis(100);
+/// A connection that sends no CONNECT is closed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct End {
+    pub how: Drop,
+    pub reason: String,
+}
+
+pub(crate) struct Session {
+    platform: Arc<Platform>,
+    id: u64,
+    input: BytesMut,
+    /// What is to be sent.
+    pub out: Vec<u8>,
+    /// Once it is set, nothing more is read; what is in `out` is still to be sent.
+    pub end: Option<End>,
+    device: Option<String>,
+    /// The longest silence.
+    patience: Option<Duration>,
+    heard: Instant,
+    paused: Option<Instant>,
+    held: Vec<(u16, Instant)>,
+}
+
+impl Session {
+    pub fn new(platform: Arc<Platform>, id: u64, now: Instant) -> Self {
+        let (input, out, held) = (BytesMut::new(), Vec::new(), Vec::new());
+        let (end, device, paused) = (None, None, None);
+        Self { platform, id, input, out, end, device, patience: Some(PATIENCE), heard: now, paused, held }
+    }
+
+    /// Whether nothing is to be read or written now.
+    pub fn is_paused(&self, now: Instant) -> bool {
+        self.paused.is_some_and(|until| now < until)
+    }
+
+    /// When to call `tick` again, if nothing else happens.
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.is_paused(now) {
+            return self.paused;
+        }
+        if self.end.is_some() {
+            return None;
+        }
+        let silence = self.patience.map(|patience| self.heard + patience);
+        self.held.iter().map(|&(_, until)| until).chain(silence).min()
+    }
+
+    /// Ends the connection; the first reason counts.
+    pub fn finish(&mut self, how: Drop, reason: impl Into<String>) {
+        let reason = reason.into();
+        self.end.get_or_insert(End { how, reason });
+    }
+
+    /// The device's silence is not counted meanwhile.
+    fn pause(&mut self, until: Instant) {
+        self.paused = Some(until);
+        self.heard = until;
+    }
+
+    fn offend(&mut self, offence: Offence) {
+        let reason = self.platform.offend(self.id, offence);
+        self.finish(Drop::Fin, reason);
+    }
+
+    /// Takes bytes from the device.
+    pub fn feed(&mut self, bytes: &[u8], now: Instant) {
+        if self.end.is_some() {
+            return;
+        }
+        self.heard = now;
+        let due = self.device.as_deref().and_then(|device| self.platform.count_bytes(self.id, device, bytes.len()));
+        let length = due.map_or(bytes.len(), |(length, _)| length.min(bytes.len()));
+        self.input.extend_from_slice(&bytes[..length]);
+        if let Some((_, fault)) = due {
+            self.packets(now);
+            self.drop_on_request(fault);
+        }
+    }
+
+    /// Handles the packets that are complete.
+    pub fn packets(&mut self, now: Instant) {
+        while self.end.is_none() && !self.is_paused(now) {
+            match Packet::read(&mut self.input, LARGEST + OVERHEAD) {
+                Ok(packet) => self.packet(packet, now),
+                Err(Error::InsufficientBytes(_)) => break,
+                Err(Error::PayloadSizeLimitExceeded(_)) => self.offend(Offence::Oversize),
+                Err(error) => {
+                    if matches!(error, Error::InvalidProtocolLevel(_)) {
+                        self.out.extend(packet::connack(1));
+                    }
+                    self.offend(Offence::Protocol(error.to_string()));
+                }
+            }
+        }
+    }
+
+    fn packet(&mut self, packet: Packet, now: Instant) {
+        let Some(device) = self.device.clone() else {
+            return match packet {
+                Packet::Connect(connect) => self.connect(&connect, now),
+                _ => self.offend(Offence::Protocol("a packet before CONNECT".into())),
+            };
+        };
+        match packet {
+            Packet::Publish(message) => self.publish(&device, &message, now),
+            Packet::Subscribe(subscribe) => self.subscribe(&device, &subscribe),
+            Packet::Unsubscribe(unsubscribe) => {
+                self.platform.unsubscribe(self.id, &unsubscribe.topics);
+                self.out.extend(packet::unsuback(unsubscribe.pkid));
+            }
+            Packet::PingReq => {
+                self.platform.pinged(self.id);
+                if self.take(|fault| matches!(fault, Fault::IgnorePings)).is_none() {
+                    self.out.extend(packet::pingresp());
+                }
+            }
+            Packet::Disconnect => self.finish(Drop::Fin, "disconnected by the device"),
+            Packet::Connect(_) => self.offend(Offence::Protocol("a second CONNECT".into())),
+            other => self.offend(Offence::Protocol(format!("not for a device to send: {other:?}"))),
+        }
+        if let Some(fault) = self.platform.count_packet(self.id, &device) {
+            self.drop_on_request(fault);
+        }
+    }
+
+    fn take(&self, wanted: impl Fn(&Fault) -> bool) -> Option<Fault> {
+        self.platform.take_fault(self.id, self.device.as_deref()?, wanted)
+    }
+
+    fn connect(&mut self, connect: &Connect, now: Instant) {
+        if connect.protocol != Protocol::V4 {
+            self.out.extend(packet::connack(1));
+            return self.offend(Offence::Protocol("CONNECT for another version".into()));
+        }
+        let wanted = |fault: &Fault| matches!(fault, Fault::DelayConnack(_));
+        if let Some(Fault::DelayConnack(delay)) = self.platform.take_fault(self.id, &connect.client_id, wanted) {
+            self.pause(now + delay);
+        }
+        match self.platform.connect(self.id, connect) {
+            Greeting::Accepted => {
+                self.device = Some(connect.client_id.clone());
+                let keep_alive = Duration::from_secs(connect.keep_alive.into());
+                self.patience = (!keep_alive.is_zero()).then_some(keep_alive * 3 / 2);
+                self.out.extend(packet::connack(0));
+            }
+            Greeting::Refused { code, reason } => {
+                self.out.extend(code.into_iter().flat_map(packet::connack));
+                self.finish(Drop::Fin, reason);
+            }
+        }
+    }
+
+    fn publish(&mut self, device: &str, message: &Publish, now: Instant) {
+        if let Err(reason) = self.platform.publish(self.id, device, message) {
+            return self.finish(Drop::Fin, reason);
+        }
+        if message.qos == QoS::AtMostOnce {
+            return;
+        }
+        let ack = packet::puback(message.pkid);
+        match self.platform.puback_fate(self.id, device) {
+            PubackFate::Lost => {}
+            PubackFate::Held => return self.held.push((message.pkid, now + HOLD)),
+            PubackFate::Sent => self.out.extend(ack),
+            PubackFate::Doubled => {
+                self.out.extend_from_slice(&ack);
+                self.out.extend(ack);
+            }
+        }
+        for (id, _) in self.held.drain(..) {
+            self.out.extend(packet::puback(id));
+        }
+    }
+
+    fn subscribe(&mut self, device: &str, subscribe: &Subscribe) {
+        let topics: Vec<String> = subscribe.filters.iter().map(|filter| filter.path.clone()).collect();
+        if let Err(reason) = self.platform.subscribe(self.id, device, &topics) {
+            return self.finish(Drop::Fin, reason);
+        }
+        if self.take(|fault| matches!(fault, Fault::NoSuback)).is_none() {
+            self.out.extend(packet::suback(subscribe.pkid, topics.len()));
+        }
+    }
+
+    /// Does what is due at this time.
+    pub fn tick(&mut self, now: Instant) {
+        let silent = self.patience.is_some_and(|patience| now >= self.heard + patience);
+        if self.end.is_none() && silent {
+            self.finish(Drop::Fin, "nothing heard for one and a half keep-alives");
+        }
+        let out = &mut self.out;
+        self.held.retain(|&(id, until)| {
+            if now >= until {
+                out.extend(packet::puback(id));
+            }
+            now < until
+        });
+        self.spontaneous(now);
+    }
+
+    fn spontaneous(&mut self, now: Instant) {
+        let Some(device) = self.device.clone() else { return };
+        let topic = packet::command_topic(&device);
+        while self.end.is_none() && !self.is_paused(now) {
+            let subscribed = self.platform.is_subscribed(self.id, &topic);
+            match self.take(|fault| fault.is_spontaneous(subscribed)) {
+                Some(Fault::Stall(time)) => self.pause(now + time),
+                Some(Fault::Garbage { bytes, seed }) => {
+                    let mut chance = fastrand::Rng::with_seed(seed);
+                    // No packet begins with this byte.
+                    let first = std::iter::once(0xff);
+                    self.out.extend(first.chain(std::iter::repeat_with(|| chance.u8(..))).take(bytes));
+                }
+                Some(Fault::Truncated { close }) => {
+                    let whole = packet::publish(&topic, &packet::command("truncated", None, wall_clock_ms()));
+                    self.out.extend_from_slice(&whole[..whole.len() / 2]);
+                    if close {
+                        self.finish(Drop::Fin, "a truncated packet on request");
+                    }
+                }
+                Some(Fault::MalformedCommands) => {
+                    for (_, payload) in packet::MALFORMED {
+                        self.out.extend(packet::publish(&topic, payload));
+                    }
+                }
+                Some(Fault::HugeCommand { bytes }) => {
+                    let payload = "x".repeat(bytes).into();
+                    let command = packet::command("huge", Some(&payload), wall_clock_ms());
+                    self.out.extend(packet::publish(&topic, &command));
+                }
+                Some(fault) => self.drop_on_request(fault),
+                None => break,
+            }
+        }
+    }
+
+    fn drop_on_request(&mut self, fault: Fault) {
+        if let Fault::Drop(how, _) = fault {
+            self.finish(how, "dropped on request");
+        }
+    }
+}

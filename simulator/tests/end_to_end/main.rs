@@ -1,0 +1,7 @@
+//! The simulator from the outside, over real sockets.
+
+mod client;
+mod faults;
+mod program;
+mod rules;
+mod transports;

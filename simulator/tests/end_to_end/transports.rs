@@ -1,0 +1,99 @@
+//! TLS and WebSocket carry the same as TCP, large messages too.
+
+use std::io::{self, Cursor, Read, Write};
+use std::net::TcpStream;
+
+use losant_simulator::{Fault, Identity, Simulator, Transport};
+use native_tls::{Certificate, TlsConnector};
+use tungstenite::client::IntoClientRequest;
+use tungstenite::{Message, WebSocket};
+
+use crate::client::*;
+
+/// A WebSocket as a stream of bytes.
+struct Bytes<S> {
+    socket: WebSocket<S>,
+    rest: Cursor<Vec<u8>>,
+}
+
+impl<S: Read + Write> Read for Bytes<S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.rest.read(buffer)? {
+                0 => match self.socket.read() {
+                    Ok(message) => self.rest = Cursor::new(message.into_data().to_vec()),
+                    Err(_) => return Ok(0),
+                },
+                length => return Ok(length),
+            }
+        }
+    }
+}
+
+impl<S: Read + Write> Write for Bytes<S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.send(Message::binary(bytes.to_vec())).map(|()| bytes.len()).map_err(io::Error::other)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn upgrade<S: Read + Write>(stream: S) -> Bytes<S> {
+    let mut request = "ws://localhost/mqtt".into_client_request().expect("a request");
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "mqtt".parse().expect("a value"));
+    let Ok((socket, _)) = tungstenite::client(request, stream) else { panic!("no WebSocket") };
+    Bytes { socket, rest: Cursor::default() }
+}
+
+fn talk(simulator: &Simulator, stream: impl Read + Write) {
+    let mut client = Client { stream };
+    client.log_in("d");
+    client.send(&subscribe("losant/d/command"));
+    assert_eq!(client.receive(), Some(vec![0x90, 3, 0, 7, 0]));
+    let mut payload = STATE.to_vec();
+    payload.resize(200_000, b' ');
+    client.send(&publish("losant/d/state", Some(1), &payload));
+    assert_eq!(client.receive(), puback(1));
+    simulator.set_fault("d", Fault::HugeCommand { bytes: 5_000_000 });
+    assert!(client.message().1.len() > 5_000_000);
+    simulator.set_fault("d", Fault::Truncated { close: true });
+    assert_eq!(client.receive(), None);
+}
+
+#[test]
+fn every_transport_carries_the_same() {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let certificate = certified.cert.pem().into_bytes();
+    let key_pem = certified.key_pair.serialize_pem().into_bytes();
+    let mut config = config();
+    let all = [Transport::Tcp, Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket];
+    config.listeners = all.map(|transport| (transport, 0)).to_vec();
+    config.identity = Some(Identity { certificate_pem: certificate.clone(), key_pem });
+    let simulator = start(config);
+    let root = Certificate::from_pem(&certificate).expect("a certificate");
+    let connector = TlsConnector::builder().add_root_certificate(root).build().expect("a connector");
+    let secure = |socket: TcpStream| connector.connect("localhost", socket).expect("a TLS connection");
+    for (transport, port) in simulator.ports() {
+        let socket = socket(port);
+        match transport {
+            Transport::Tcp => talk(&simulator, socket),
+            Transport::Tls => talk(&simulator, secure(socket)),
+            Transport::WebSocket => talk(&simulator, upgrade(socket)),
+            Transport::SecureWebSocket => talk(&simulator, upgrade(secure(socket))),
+        }
+    }
+    assert_eq!(simulator.states().len(), 4);
+}
+
+#[test]
+fn what_is_no_handshake_ends_the_connection() {
+    let mut config = config();
+    config.listeners = vec![(Transport::WebSocket, 0)];
+    let simulator = start(config);
+    let mut client = Client::open(&simulator);
+    client.send(b"GET / HTTP/1.1\r\n\r\n");
+    while client.byte().is_some() {}
+    wait(&simulator, |records| records.connections[0].closed.is_some());
+}
