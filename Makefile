@@ -31,6 +31,7 @@ demo: ## the C example against a private broker; TRANSPORT=tcp, tls, ws or wss (
 test: ## all tests (installs what is missing)
 	scripts/install-deps $(TEST_PACKAGES)
 	cargo test --locked
+	cargo test --locked -p losant-simulator
 
 lib: ## liblosant.so and liblosant.a in target/release, the C examples in build/examples-c
 	$(CONFIGURE)
