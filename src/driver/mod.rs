@@ -108,7 +108,12 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
     // Held to the end: a close by another thread is to be done here, not to find the loop unattended in between.
     let mut crank = Crank::take_locked(inner, run)?;
     while crank.connection.is_some() {
-        crank.turn_own(None)?;
+        if let Err(failure) = crank.turn_own(None) {
+            // Nobody would drive it from here on.
+            inner.run.lock().close_requested = true;
+            crank.finish();
+            return Err(failure);
+        }
     }
     crank.finish().unwrap_or(Ok(()))
 }
