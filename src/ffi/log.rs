@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     cell::Cell,
     ffi::{c_char, c_int, c_void},
-    sync::Once,
+    sync::{Arc, Once},
 };
 
 /// How grave a log message is.
@@ -39,20 +39,14 @@ pub enum losant_log_level {
 pub type losant_log_callback =
     Option<unsafe extern "C" fn(level: c_int, message: *const c_char, message_len: usize, user_data: *mut c_void)>;
 
-#[derive(Clone, Copy)]
 struct Sink {
     callback: unsafe extern "C" fn(c_int, *const c_char, usize, *mut c_void),
     /// An address, so that the sink may pass between threads; what it points to is the host's affair.
     user_data: usize,
 }
 
-struct State {
-    sink: Option<Sink>,
-    /// Callbacks that run now.
-    running: usize,
-}
-
-static STATE: Mutex<State> = Mutex::new(State { sink: None, running: 0 });
+/// Where messages go. Whoever calls it holds it meanwhile.
+static SINK: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
 static RETURNED: Condvar = Condvar::new();
 
 thread_local! {
@@ -96,12 +90,12 @@ fn set_sink(sink: Option<Sink>, max_level: c_int) -> Result<(), Error> {
         // Fails where a Rust host has its own, which then gets the messages.
         let _ = ::log::set_logger(&CLogger);
     });
-    let mut state = STATE.lock();
+    let mut place = SINK.lock();
     ::log::set_max_level(if sink.is_some() { level } else { LevelFilter::Off });
-    state.sink = sink;
+    let before = std::mem::replace(&mut *place, sink.map(Arc::new));
     // Inside a log callback there is nothing to wait for but ourselves.
-    while state.running > 0 && !LOGGING.get() {
-        RETURNED.wait(&mut state);
+    while before.as_ref().is_some_and(|sink| Arc::strong_count(sink) > 1) && !LOGGING.get() {
+        RETURNED.wait(&mut place);
     }
     Ok(())
 }
@@ -118,12 +112,7 @@ impl Log for CLogger {
         if !self.enabled(record.metadata()) || LOGGING.get() {
             return;
         }
-        let sink = {
-            let mut state = STATE.lock();
-            let Some(sink) = state.sink else { return };
-            state.running += 1;
-            sink
-        };
+        let Some(sink) = SINK.lock().clone() else { return };
         LOGGING.set(true);
         let message = c_string(&record.args().to_string());
         let level = match record.level() {
@@ -136,7 +125,10 @@ impl Log for CLogger {
         // SAFETY: the host gave this callback for these arguments; the text lives until after the call.
         unsafe { (sink.callback)(level as c_int, text, length, sink.user_data as *mut c_void) };
         LOGGING.set(false);
-        STATE.lock().running -= 1;
+        // Under the lock, or whoever waits for it could look just before.
+        let place = SINK.lock();
+        drop(sink);
+        drop(place);
         RETURNED.notify_all();
     }
 
