@@ -8,8 +8,9 @@ mod guest;
 mod handshakes;
 mod header;
 mod losses;
-mod misuse;
+
 mod observers;
+mod offline;
 mod reporting;
 mod support;
 mod symbols;

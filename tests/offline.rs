@@ -1,4 +1,5 @@
-//! Wrong arguments and wrong handles are answered, never followed. No network: the programs judge themselves.
+//! Wrong arguments and wrong handles are answered, never followed; what else needs no network. The programs judge
+//! themselves.
 
 use crate::support::{CProgram, Lane, in_every_lane, interface::functions, package_file};
 use std::fs;
@@ -25,4 +26,8 @@ fn times(lane: Lane) {
     CProgram::start("times", lane, &[] as &[&str]).finish();
 }
 
-in_every_lane!(wrong_handles, wrong_arguments, times);
+fn log_changed_while_others_log(lane: Lane) {
+    CProgram::start("log_change", lane, &[] as &[&str]).finish();
+}
+
+in_every_lane!(wrong_handles, wrong_arguments, times, log_changed_while_others_log);
