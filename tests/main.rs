@@ -8,7 +8,6 @@ mod guest;
 mod handshakes;
 mod header;
 mod losses;
-
 mod observers;
 mod offline;
 mod reporting;
