@@ -24,7 +24,7 @@ impl CProgram {
         let program = compiled(name, lane == Lane::Static);
         let mut command = match lane {
             Lane::Shared | Lane::Static | Lane::Tls | Lane::Ws | Lane::Wss => Command::new(program),
-            Lane::Valgrind | Lane::WssUnderValgrind => {
+            Lane::Valgrind | Lane::TlsUnderValgrind => {
                 let mut command = Command::new("valgrind");
                 command
                     .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30", "--fair-sched=try"])

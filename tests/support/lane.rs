@@ -13,7 +13,7 @@ pub enum Lane {
     Tls,
     Ws,
     Wss,
-    WssUnderValgrind,
+    TlsUnderValgrind,
 }
 
 impl Lane {
@@ -21,9 +21,9 @@ impl Lane {
     pub fn listener(self) -> Listener {
         match self {
             Lane::Shared | Lane::Static | Lane::Valgrind => Listener::Tcp,
-            Lane::Tls => Listener::Tls,
+            Lane::Tls | Lane::TlsUnderValgrind => Listener::Tls,
             Lane::Ws => Listener::Ws,
-            Lane::Wss | Lane::WssUnderValgrind => Listener::Wss,
+            Lane::Wss => Listener::Wss,
         }
     }
 
@@ -31,9 +31,9 @@ impl Lane {
     pub fn transport(self) -> &'static str {
         match self {
             Lane::Shared | Lane::Static | Lane::Valgrind => "tcp",
-            Lane::Tls => "tls",
+            Lane::Tls | Lane::TlsUnderValgrind => "tls",
             Lane::Ws => "ws",
-            Lane::Wss | Lane::WssUnderValgrind => "wss",
+            Lane::Wss => "wss",
         }
     }
 
