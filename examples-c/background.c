@@ -46,10 +46,13 @@ static void on_command(losant_device *device, const losant_event *event, void *u
     pthread_mutex_unlock(&lock);
 }
 
+static volatile sig_atomic_t refused;
+
 static void on_close(losant_device *device, const losant_event *event, void *user_data) {
     (void)device, (void)user_data;
     printf("closed: %s\n", losant_status_string(event->status));
-    if (event->status != LOSANT_OK)
+    refused = event->status != LOSANT_OK;
+    if (refused)
         kill(getpid(), SIGTERM); /* the broker refuses this device: the main thread need not go on */
 }
 
@@ -88,5 +91,5 @@ int main(void) {
     printf("%" PRIu64 " states accepted, %" PRIu64 " delivered\n", accepted, delivered);
     check(losant_device_close(device), "close");
     check(losant_device_free(device), "free");
-    return 0;
+    return refused;
 }
