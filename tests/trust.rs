@@ -2,7 +2,7 @@
 //! the conversion of strings.
 
 use crate::support::{
-    Broker, DEVICE_ID, FakeBroker, KEY, Listener, SECRET,
+    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET,
     certificates::{Authority, expired, for_another_host, not_yet_valid, self_signed},
     tls_server,
 };
@@ -28,7 +28,14 @@ fn failure(device: &Device) -> Error {
 }
 
 fn assert_refused(server: &FakeBroker, ca: &str, status: Status) {
-    let device = device("localhost", server.port(), ca);
+    // However the bytes come.
+    for port in [server.port(), Proxy::with(server.port(), Manner::OneByOne).port()] {
+        assert_refused_at(port, ca, status);
+    }
+}
+
+fn assert_refused_at(port: u16, ca: &str, status: Status) {
+    let device = device("localhost", port, ca);
     let (told, heard) = mpsc::channel();
     device.add_observer(LOSANT_EVENT_ERROR, move |_, event| told.send(event.clone()).unwrap());
     let error = failure(&device);
