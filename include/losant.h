@@ -31,9 +31,13 @@
  *
  * States    Accepted means kept: what losant_device_send_state accepts stays in the outbox until it is delivered, over
  *           any number of connections, in order, bounded in number and size. It lives in memory: it ends with the device.
+ *           Each state has an id, and one end: one delivered or one dropped event, if anybody observes them.
  *
- * Shutdown  losant_device_close ends the connection; losant_device_free ends the device, from anywhere. The background
- *           thread ends with the last started device.
+ * Pace      No 15 seconds ever hold more than 30 messages on a topic or 300 on the connection, those sent again counted,
+ *           over any number of connections: Losant bans devices that send more. States that must wait are merged.
+ *
+ * Shutdown  losant_device_close ends the connection; losant_device_close_timeout delivers before, within a time;
+ *           losant_device_free ends the device, from anywhere. The background thread ends with the last started device.
  *
  * Process   The library installs no signal handlers, raises no SIGPIPE, writes nothing to stdout or stderr, blocks all
  *           signals in its own threads, and opens descriptors close-on-exec. It stays loaded after dlclose.
@@ -132,6 +136,18 @@ typedef enum {
      */
     LOSANT_ERR_INTERNAL = -16,
     /**
+     * The outbox is full: the state was not accepted, or, in a dropped event, had to make room for newer ones.
+     */
+    LOSANT_ERR_OUTBOX_FULL = -17,
+    /**
+     * losant_device_close_timeout has been called: no states are accepted until the device is connected again.
+     */
+    LOSANT_ERR_CLOSING = -18,
+    /**
+     * Not everything was delivered within the time given.
+     */
+    LOSANT_ERR_NOT_DELIVERED = -19,
+    /**
      * The host name could not be resolved.
      */
     LOSANT_ERR_RESOLVE = -20,
@@ -163,6 +179,10 @@ typedef enum {
      * The broker refused the subscription to the command topic; states still flow.
      */
     LOSANT_ERR_SUBSCRIBE_REFUSED = -27,
+    /**
+     * The broker went on answering, but never acknowledged a state: it goes out again on the next connection.
+     */
+    LOSANT_ERR_NOT_ACKNOWLEDGED = -28,
     /**
      * CONNACK return code 1: the broker does not speak MQTT 3.1.1.
      */
@@ -266,6 +286,16 @@ typedef enum {
      * event follows.
      */
     LOSANT_EVENT_ERROR = 5,
+    /**
+     * The state with the id `state_id` has been delivered: acknowledged by the broker (QoS 1), or wholly written to the
+     * network (QoS 0). Raised once for every state that is delivered, also for one without a wanted id.
+     */
+    LOSANT_EVENT_DELIVERED = 6,
+    /**
+     * The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL. An
+     * accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
+     */
+    LOSANT_EVENT_DROPPED = 7,
 } losant_event_type;
 
 /**
@@ -317,11 +347,25 @@ typedef enum {
 } losant_transport;
 
 /**
+ * What happens to a state that finds the outbox full.
+ */
+typedef enum {
+    /**
+     * The oldest states make room for it; they are counted, and told by dropped events.
+     */
+    LOSANT_WHEN_FULL_DROP_OLDEST = 0,
+    /**
+     * It is not accepted: the call returns LOSANT_ERR_OUTBOX_FULL.
+     */
+    LOSANT_WHEN_FULL_REFUSE_NEWEST = 1,
+} losant_when_full;
+
+/**
  * What losant_device_counter counts, since the device was made.
  */
 typedef enum {
     /**
-     * States accepted by losant_device_send_state.
+     * States accepted by losant_device_send_state and its like.
      */
     LOSANT_COUNTER_ACCEPTED = 1,
     /**
@@ -337,13 +381,21 @@ typedef enum {
      */
     LOSANT_COUNTER_DELIVERED = 4,
     /**
-     * States dropped because the outbox was full.
+     * Accepted states dropped because the outbox was full: the only cause there is.
      */
     LOSANT_COUNTER_DROPPED = 5,
     /**
      * States in the outbox now.
      */
     LOSANT_COUNTER_QUEUED = 6,
+    /**
+     * States not accepted, because the outbox was full and was told to refuse the newest.
+     */
+    LOSANT_COUNTER_REFUSED = 7,
+    /**
+     * MQTT messages that states were written in, those written again included: fewer than states where they were merged.
+     */
+    LOSANT_COUNTER_MESSAGES = 8,
 } losant_counter;
 
 /**
@@ -385,7 +437,7 @@ typedef struct {
      */
     losant_event_type type;
     /**
-     * Close and error: the cause. LOSANT_OK for a close by losant_device_close.
+     * Close, error and dropped: the cause. LOSANT_OK for a close by losant_device_close.
      */
     losant_status status;
     /**
@@ -453,6 +505,10 @@ typedef struct {
      * Length of message in bytes.
      */
     size_t message_len;
+    /**
+     * Delivered and dropped: the id of the state, as losant_device_send_state_id gave it.
+     */
+    uint64_t state_id;
 } losant_event;
 
 /**
@@ -686,6 +742,81 @@ losant_status losant_device_set_connect_timeout(losant_device *device,
                                                 uint32_t timeout_ms);
 
 /**
+ * Sets how much the outbox holds before it is full. The defaults, 50,000 states and 8 MB, keep a night of one state a
+ * second, in a size that a device with 64 MB of memory can spare.
+ *
+ * @param device the device, not connecting or connected
+ * @param max_states 1 to 10,000,000
+ * @param max_bytes 1,024 to 1,073,741,824 (1 GB); each state counts the length of its text and about 100 bytes. A state
+ * that alone counts more is refused with LOSANT_ERR_TOO_LARGE. What the outbox holds beyond a lowered limit is dropped.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_outbox_limits(losant_device *device,
+                                              uint32_t max_states,
+                                              uint32_t max_bytes);
+
+/**
+ * Sets what happens to a state that finds the outbox full. The default is that the oldest states make room for it.
+ *
+ * @param device the device, not connecting or connected
+ * @param policy a losant_when_full
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_when_full(losant_device *device,
+                                          int policy);
+
+/**
+ * Sets how many messages may be under way before the broker has acknowledged the first. The default is 100.
+ *
+ * @param device the device, not connecting or connected
+ * @param messages 1 to 10,000; with 1 a state that went out twice never comes after a newer one
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_in_flight(losant_device *device, uint32_t messages);
+
+/**
+ * Sets the largest message that states are merged into. States that the rate limit would hold back go out together, as
+ * one array, the oldest first, each with its own time; Losant takes such an array for as many states. As long as nothing
+ * has to wait, each state goes alone.
+ *
+ * The order of states is never changed for it. So a fresh state waits for those before it, yet never long: the largest
+ * outbox by default is 32 messages. Without merging it may be hours.
+ *
+ * @param device the device, not connecting or connected
+ * @param max_bytes 1,024 to 262,144, the default and the largest message that Losant takes; 0: never merge
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_merge_limit(losant_device *device,
+                                            uint32_t max_bytes);
+
+/**
+ * Sets the rate limit. The defaults are Losant's own: a device that exceeds them is disconnected, and banned for 30
+ * seconds and more. A message counts until a window after it is known to have arrived, on whatever connection; states
+ * that were sent again count again.
+ *
+ * @param device the device, not connecting or connected
+ * @param per_topic messages on one topic in any window, 1 to 100,000, by default 30; 0: no limit
+ * @param per_connection messages on all topics in any window, 1 to 100,000, by default 300; 0: no limit
+ * @param window_ms the length of the window in milliseconds, 1 to 86400000 (a day), by default 15000
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_rate_limit(losant_device *device,
+                                           uint32_t per_topic,
+                                           uint32_t per_connection,
+                                           uint32_t window_ms);
+
+/**
+ * Sets how many connections the whole process may begin in any window, over all devices; those that must wait are
+ * spread. The defaults are Losant's limit for one application: 300 in 15,000 ms. Set it before devices are connected.
+ *
+ * @param attempts 1 to 100,000; 0: no limit
+ * @param window_ms the length of the window in milliseconds, 1 to 86400000 (a day)
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_ARGUMENT
+ */
+losant_status losant_set_connect_limit(uint32_t attempts,
+                                       uint32_t window_ms);
+
+/**
  * Connects the device. For the third way, the background thread, see losant_device_start.
  *
  * A broker that refuses a device that it has never accepted (CONNACK 1, 2, 4, 5) ends the attempt: a close event tells.
@@ -751,6 +882,40 @@ bool losant_device_is_connected(const losant_device *device);
 losant_status losant_device_close(losant_device *device);
 
 /**
+ * Accepts no more states, delivers what it can within a time, disconnects cleanly, and tells how many states are left.
+ * For the end of a program: whatever the network does, it returns in time.
+ *
+ * Delivery keeps to the rate limit. What is left stays in the outbox, and goes out if the device is connected again; only
+ * then are states accepted again too. On a device that is not connecting or connected it only counts.
+ *
+ * Where no other thread turns the loop, this one does, callbacks included. A callback that runs on another thread is
+ * waited for, at most a second longer than the time given; so do not hold a lock that a callback takes.
+ *
+ * @param device the device
+ * @param timeout_ms milliseconds; 0: deliver only what can be sent at once; negative: as long as it takes
+ * @param left receives how many accepted states are not delivered; may be NULL
+ * @return LOSANT_OK, whatever is left; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_IN_CALLBACK inside a callback of any device
+ */
+losant_status losant_device_close_timeout(losant_device *device,
+                                          int timeout_ms,
+                                          uint64_t *left);
+
+/**
+ * Waits until every accepted state is delivered, those accepted meanwhile too.
+ *
+ * Where no other thread turns the loop, this one does, callbacks included.
+ *
+ * @param device the device
+ * @param timeout_ms milliseconds; negative: as long as it takes
+ * @return LOSANT_OK: all is delivered; LOSANT_ERR_NOT_DELIVERED: not within the time; LOSANT_ERR_INVALID_HANDLE;
+ * LOSANT_ERR_NOT_RUNNING if states wait and the device is not connecting or connected, or is closed meanwhile;
+ * LOSANT_ERR_IN_CALLBACK inside a callback of any device; LOSANT_ERR_SYSTEM. If the broker refused the device meanwhile,
+ * what losant_device_connect lists.
+ */
+losant_status losant_device_flush(losant_device *device,
+                                  int timeout_ms);
+
+/**
  * A descriptor for epoll, libuv, GLib and the like: readable when losant_device_loop with timeout 0 has work to do. Only
  * poll it; the library reads and closes it.
  *
@@ -773,8 +938,8 @@ losant_status losant_device_next_timeout(losant_device *device, int *timeout_ms)
 
 /**
  * Reports a state. Accepted means kept: connected or not, and before connecting too, the state stays in the outbox until
- * it is delivered (see losant_device_set_qos). The outbox holds 50,000 states or 8 MB; when it is full the oldest are
- * dropped, counted and logged.
+ * it is delivered (see losant_device_set_qos), or until it must make room for newer ones (see
+ * losant_device_set_outbox_limits). Never waits for the network.
  *
  * @param device the device
  * @param json the state: a JSON object of attribute names and values, UTF-8, NUL-terminated, at most 262,106 bytes; copied
@@ -782,11 +947,45 @@ losant_status losant_device_next_timeout(losant_device *device, int *timeout_ms)
  * @param time_ms when it was measured: 0 now, positive milliseconds since 1970 (UTC), negative that many milliseconds ago.
  * With 0 and negative values the time is right even if the system clock is set only later.
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
- * LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_TOO_LARGE
+ * LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_OUTBOX_FULL if the outbox is full
+ * and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_close_timeout
  */
 losant_status losant_device_send_state(losant_device *device,
                                        const char *json,
                                        int64_t time_ms);
+
+/**
+ * Reports a state and returns its id, which LOSANT_EVENT_DELIVERED or LOSANT_EVENT_DROPPED will name.
+ *
+ * @param device the device
+ * @param json as in losant_device_send_state
+ * @param time_ms as in losant_device_send_state
+ * @param id receives the id: 1 for the device's first accepted state, one more for each later one. Written before any
+ * event about the state can be raised, so a callback on another thread may look there.
+ * @return as losant_device_send_state
+ */
+losant_status losant_device_send_state_id(losant_device *device,
+                                          const char *json,
+                                          int64_t time_ms,
+                                          uint64_t *id);
+
+/**
+ * Reports a state of a peripheral whose gateway this device is, on the gateway's connection. Each peripheral's states
+ * keep their order, and have a rate limit of their own beside the connection's; none waits behind another's backlog.
+ *
+ * @param device the gateway
+ * @param peripheral_id the peripheral's Losant device id; not empty, without / + # and control characters; copied. Losant
+ * closes the connection of a device that reports for one which is not its peripheral.
+ * @param json as in losant_device_send_state
+ * @param time_ms as in losant_device_send_state
+ * @param id NULL, or receives the id as in losant_device_send_state_id
+ * @return as losant_device_send_state; LOSANT_ERR_INVALID_ARGUMENT for a peripheral id that MQTT cannot carry
+ */
+losant_status losant_device_send_peripheral_state(losant_device *device,
+                                                  const char *peripheral_id,
+                                                  const char *json,
+                                                  int64_t time_ms,
+                                                  uint64_t *id);
 
 /**
  * Reads one counter. Accepted = delivered + dropped + queued, whenever nothing else is going on.

@@ -7,9 +7,10 @@ mod up;
 
 use crate::{
     backoff::Backoff,
-    event::{Event, Trouble},
+    connect_limit::{self, Attempt},
+    event::{Event, Happening, Trouble},
     outbox::{Awaits, Outbox},
-    payload::{decode_command, encode_state},
+    payload::{decode_command, encode_states},
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     time::Now,
@@ -36,7 +37,6 @@ const ROUNDS: usize = 16;
 pub(crate) struct Plan {
     pub identity: Identity,
     pub target: Target,
-    pub state_topic: String,
     pub qos: QoS,
     pub reconnect_initial: Duration,
     pub reconnect_max: Duration,
@@ -53,7 +53,21 @@ pub(crate) struct Surroundings<'a> {
     pub registry: &'a Registry,
     pub token: Token,
     pub outbox: &'a Mutex<Outbox>,
-    pub events: &'a mut VecDeque<Event>,
+    pub events: &'a mut VecDeque<Happening>,
+}
+
+impl Surroundings<'_> {
+    /// The connection has taken this many bytes in all.
+    fn written(&mut self, total: u64) {
+        let mut outbox = self.outbox.lock();
+        outbox.written(total, self.now.instant);
+        self.tell_outcomes(&mut outbox);
+    }
+
+    /// In their order among the other events.
+    fn tell_outcomes(&mut self, outbox: &mut Outbox) {
+        self.events.extend(outbox.take_outcomes().into_iter().map(Happening::Outcome));
+    }
 }
 
 /// What the poll said of a socket.
@@ -95,6 +109,8 @@ pub(crate) struct Connection {
     was_online: bool,
     /// The state message that is built again and again.
     publish: Publish,
+    /// Counts against the process's connection attempts until the broker has answered.
+    attempt: Option<Attempt>,
     scratch: BytesMut,
     happened: Vec<Incoming>,
     /// Commands that could not be read, since the connection began.
@@ -105,11 +121,12 @@ impl Connection {
     pub fn new(plan: Plan, notify: Notify) -> Self {
         Connection {
             backoff: Backoff::new(plan.reconnect_initial, plan.reconnect_max),
-            publish: Publish::new(plan.state_topic.as_str(), plan.qos, Vec::new()),
+            publish: Publish::new("", plan.qos, Vec::new()),
             plan,
             link: Link::Idle,
             notify,
             was_online: false,
+            attempt: None,
             scratch: BytesMut::new(),
             happened: Vec::new(),
             malformed: 0,
@@ -179,6 +196,13 @@ impl Connection {
     }
 
     fn begin(&mut self, around: &Surroundings<'_>) -> Result<(), Failure> {
+        match connect_limit::begin(around.now.instant, fastrand::f64()) {
+            Ok(attempt) => self.attempt = Some(attempt),
+            Err(when) => {
+                self.link = Link::Waiting(when);
+                return Ok(());
+            }
+        }
         let deadline = around.now.instant + self.plan.connect_timeout;
         let connecting = Connecting::start(self.plan.target.clone(), deadline, self.notify.clone())?;
         self.link = Link::Connecting(Box::new(connecting));
@@ -201,13 +225,14 @@ impl Connection {
             self.read(around)?;
             let Link::Up(up) = &mut self.link else { return Ok(Next::Now) };
             let stage = up.stage();
-            up.session.on_time(around.now.instant).map_err(|error| Failure { stage, error })?;
-            self.fill(around);
+            let pinged = up.session.on_time(around.now.instant).map_err(|error| Failure { stage, error })?;
+            let wait = self.fill(pinged, around)?;
             let wrote = self.write(around)?;
             let Link::Up(up) = &self.link else { return Ok(Next::Now) };
             rounds += 1;
             if !(up.readable || wrote && up.writable && self.has_more(around)) {
-                return Ok(Next::At(up.session.deadline()));
+                let due = up.session.deadline();
+                return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
             }
             if rounds >= ROUNDS {
                 return Ok(Next::Now);
@@ -216,7 +241,8 @@ impl Connection {
     }
 
     fn has_more(&self, around: &Surroundings<'_>) -> bool {
-        matches!(&self.link, Link::Up(up) if up.session.may_publish()) && around.outbox.lock().next().is_some()
+        matches!(&self.link, Link::Up(up) if up.session.may_publish())
+            && around.outbox.lock().next(around.now.instant).is_ok()
     }
 
     fn read(&mut self, around: &mut Surroundings<'_>) -> Result<(), Failure> {
@@ -242,24 +268,39 @@ impl Connection {
     }
 
     fn handle_incoming(&mut self, around: &mut Surroundings<'_>) {
-        if self.happened.iter().any(|incoming| matches!(incoming, Incoming::Acked(_))) {
-            let mut outbox = around.outbox.lock();
-            for incoming in &self.happened {
-                if let Incoming::Acked(id) = incoming {
-                    outbox.acked(*id);
-                }
-            }
-        }
+        self.tell_outbox(around);
         let mut happened = std::mem::take(&mut self.happened);
         for incoming in happened.drain(..) {
             match incoming {
-                Incoming::Acked(_) => {}
-                Incoming::Accepted => self.plan.known_to_broker = true,
+                Incoming::Acked(_) | Incoming::PingAnswered => {}
+                Incoming::Accepted => {
+                    self.plan.known_to_broker = true;
+                    self.attempt = None;
+                }
                 Incoming::Subscribed { refused } => self.online(refused, around),
                 Incoming::Message { topic, payload } => self.message(topic, payload, around),
             }
         }
         self.happened = happened;
+    }
+
+    /// What concerns the states: all of it under one lock, and only if there is any.
+    fn tell_outbox(&self, around: &mut Surroundings<'_>) {
+        let concerns =
+            |incoming: &Incoming| !matches!(incoming, Incoming::Message { .. } | Incoming::Subscribed { .. });
+        if !self.happened.iter().any(concerns) {
+            return;
+        }
+        let (now, mut outbox) = (around.now.instant, around.outbox.lock());
+        for incoming in &self.happened {
+            match incoming {
+                Incoming::Acked(id) => outbox.acked(*id, now),
+                Incoming::PingAnswered => outbox.ping_answered(now),
+                Incoming::Accepted => outbox.connected(now),
+                Incoming::Message { .. } | Incoming::Subscribed { .. } => {}
+            }
+        }
+        around.tell_outcomes(&mut outbox);
     }
 
     /// The connection is complete.
@@ -270,7 +311,7 @@ impl Connection {
             let text = format!("the broker refused the subscription to {}", self.plan.identity.command_topic);
             log::warn!("{}: {text}", self.plan.identity.client_id);
             let status = LOSANT_ERR_SUBSCRIBE_REFUSED;
-            around.events.push_back(Event::Error(Trouble { stage: LOSANT_STAGE_MQTT, status, text }));
+            around.events.push_back(Event::Error(Trouble { stage: LOSANT_STAGE_MQTT, status, text }).into());
         }
         log::info!(
             "{}: connected to {}:{}",
@@ -278,7 +319,7 @@ impl Connection {
             self.plan.target.host,
             self.plan.target.port
         );
-        around.events.push_back(if self.was_online { Event::Reconnect } else { Event::Connect });
+        around.events.push_back(if self.was_online { Event::Reconnect } else { Event::Connect }.into());
         self.was_online = true;
     }
 
@@ -289,7 +330,7 @@ impl Connection {
             return;
         }
         match decode_command(&message, around.now.wall_ms) {
-            Ok(command) => around.events.push_back(Event::Command { command, topic, message }),
+            Ok(command) => around.events.push_back(Event::Command { command, topic, message }.into()),
             Err(why) => {
                 self.malformed += 1;
                 log::warn!("{id}: ignored malformed command number {}: {why}", self.malformed);
@@ -297,46 +338,69 @@ impl Connection {
         }
     }
 
-    /// Moves states from the outbox into the session's output, up to [`AHEAD`] bytes.
-    fn fill(&mut self, around: &Surroundings<'_>) {
-        let Link::Up(up) = &mut self.link else { return };
-        if !up.session.may_publish() || !up.writable || up.session.output().len() >= AHEAD {
-            return;
-        }
+    /// Moves states from the outbox into the session's output, up to [`AHEAD`] bytes; when to come again, if the pace
+    /// or a missing acknowledgement asks for it. `pinged`: a PINGREQ has just gone into the output.
+    fn fill(&mut self, pinged: bool, around: &Surroundings<'_>) -> Result<Option<Instant>, Failure> {
+        let Link::Up(up) = &mut self.link else { return Ok(None) };
+        let now = around.now.instant;
         let mut outbox = around.outbox.lock();
-        while up.session.output().len() < AHEAD {
-            let Some(entry) = outbox.next() else { break };
-            encode_state(&mut self.scratch, &entry.json, entry.stamp.resolve(around.now));
+        if pinged {
+            outbox.pinged();
+        }
+        let patience_ends = outbox.patience_ends(self.plan.identity.keep_alive);
+        if patience_ends.is_some_and(|end| now >= end) {
+            let why = "the broker goes on answering, but has not acknowledged a state";
+            return Err(Failure { stage: up.stage(), error: Error::new(LOSANT_ERR_NOT_ACKNOWLEDGED, why) });
+        }
+        let mut pace = None;
+        while up.session.may_publish() && up.writable && up.session.output().len() < AHEAD {
+            let load = match outbox.next(now) {
+                Ok(load) => load,
+                Err(when) => {
+                    pace = when;
+                    break;
+                }
+            };
+            let mut all_resent = true;
+            let states = outbox.states(load).map(|entry| {
+                all_resent &= entry.resend;
+                (&*entry.json, entry.stamp.resolve(around.now))
+            });
+            encode_states(&mut self.scratch, states);
             self.publish.payload = self.scratch.split().freeze();
+            if self.publish.topic != outbox.topic(load) {
+                outbox.topic(load).clone_into(&mut self.publish.topic);
+            }
             let awaits = match self.publish.qos {
                 QoS::AtMostOnce => {
-                    up.session.publish(&self.publish, around.now.instant);
+                    up.session.publish(&self.publish, now);
                     Awaits::Written(up.session.output_end())
                 }
                 _ => {
-                    self.publish.dup = entry.resend;
+                    self.publish.dup = all_resent;
                     self.publish.pkid = up.session.next_packet_id();
-                    up.session.publish(&self.publish, around.now.instant);
+                    up.session.publish(&self.publish, now);
                     Awaits::Ack(self.publish.pkid)
                 }
             };
-            outbox.sent(awaits);
+            outbox.sent(load, awaits, self.publish.payload.len(), now);
         }
         drop(outbox);
         self.publish.payload = Bytes::new();
         if self.scratch.capacity() > AHEAD {
             self.scratch = BytesMut::new();
         }
+        Ok(pace.into_iter().chain(patience_ends).min())
     }
 
     /// Writes what the network takes; whether it took anything.
-    fn write(&mut self, around: &Surroundings<'_>) -> Result<bool, Failure> {
+    fn write(&mut self, around: &mut Surroundings<'_>) -> Result<bool, Failure> {
         let Link::Up(up) = &mut self.link else { return Ok(false) };
         let before = up.session.taken();
         let outcome = up.write_output();
         let taken = up.session.taken();
         if taken != before {
-            around.outbox.lock().written(taken);
+            around.written(taken);
         }
         match outcome {
             Ok(()) => Ok(taken != before),
@@ -347,10 +411,11 @@ impl Connection {
     /// The attempt or the connection has failed.
     fn lost(&mut self, failure: Failure, around: &mut Surroundings<'_>) {
         let Failure { stage, error: Error { status, detail } } = failure;
+        self.attempt = None;
         around.outbox.lock().connection_lost();
         log::warn!("{}: {detail}", self.plan.identity.client_id);
         let trouble = Trouble { stage, status, text: detail };
-        around.events.push_back(Event::Error(trouble.clone()));
+        around.events.push_back(Event::Error(trouble.clone()).into());
         let refused = matches!(
             status,
             LOSANT_ERR_PROTOCOL_VERSION | LOSANT_ERR_DEVICE_ID | LOSANT_ERR_CREDENTIALS | LOSANT_ERR_NOT_AUTHORIZED
@@ -382,10 +447,11 @@ impl Connection {
             up.session.disconnect();
             let _ = up.write_output();
             up.stream.close();
-            around.outbox.lock().written(up.session.taken());
+            around.written(up.session.taken());
         }
         around.outbox.lock().connection_lost();
         if !matches!(self.link, Link::Ended(_)) {
+            self.attempt = None;
             let text = "closed by request".to_owned();
             self.link = Link::Ended(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_OK, text });
         }

@@ -2,11 +2,12 @@
 
 use crate::{
     connection::{Connection, Plan},
-    driver,
+    driver::{self, Turns},
     event::{Event, EventType},
     observers::{ObserverId, Observers},
     options::{self, Options, Transport},
-    outbox::{Counters, Outbox},
+    outbox::{Counters, Limits, Outbox, WhenFull},
+    pacer::Rate,
     payload,
     session::Identity,
     status::{Error, Status::*},
@@ -41,6 +42,7 @@ pub(crate) struct Inner {
     /// Access key and secret; none for devices that only their certificate names.
     login: Option<(String, Zeroizing<String>)>,
     pub outbox: Mutex<Outbox>,
+    pub turns: Turns,
     pub observers: Observers,
     pub online: AtomicBool,
     /// Set by whoever has made work for the loop, cleared by the loop before it looks.
@@ -56,7 +58,7 @@ impl Device {
     /// A device that is not connected yet. `device_id` is the MQTT client id and part of the topics; `login` the access
     /// key and secret, or nothing where a client certificate is all that the broker asks for.
     pub fn new(device_id: &str, login: Option<(&str, &str)>) -> Result<Self, Error> {
-        options::check_device_id(device_id)?;
+        options::check_device_id("device_id", device_id)?;
         let login = match login {
             Some((key, secret)) => {
                 options::check_mqtt_text("key", key)?;
@@ -70,7 +72,8 @@ impl Device {
             inner: Arc::new(Inner {
                 id: device_id.to_owned(),
                 login,
-                outbox: Mutex::new(Outbox::new(options.limits)),
+                outbox: Mutex::new(Outbox::new(device_id, options.limits)),
+                turns: Turns::default(),
                 observers: Observers::default(),
                 online: AtomicBool::new(false),
                 woken: AtomicBool::new(false),
@@ -186,6 +189,54 @@ impl Device {
         self.set(|options| options.connect_timeout = Duration::from_millis(timeout_ms))
     }
 
+    /// How much the outbox holds before it is full: 1 to 10,000,000 states and 1,024 bytes to 1 GB; the defaults are
+    /// 50,000 and 8 MB. A state counts its JSON text and about 100 bytes. What is over a lowered limit is dropped.
+    pub fn set_outbox_limits(&self, states: u64, bytes: u64) -> Result<(), Error> {
+        let states = options::check_size("states", "", states, 1..=10_000_000)?;
+        let bytes = options::check_size("bytes", "bytes", bytes, 1024..=1 << 30)?;
+        self.set_limit(|limits| (limits.states, limits.bytes) = (states, bytes))
+    }
+
+    /// What happens to a state that finds the outbox full; the default is that the oldest make room.
+    pub fn set_when_full(&self, policy: WhenFull) -> Result<(), Error> {
+        self.set_limit(|limits| limits.when_full = policy)
+    }
+
+    /// How many QoS 1 messages may be sent before the first is acknowledged: 1 to 10,000; the default is 100.
+    pub fn set_in_flight(&self, messages: u32) -> Result<(), Error> {
+        let messages = options::check_size("messages", "", messages.into(), 1..=10_000)?;
+        self.set_limit(|limits| limits.in_flight = messages)
+    }
+
+    /// The largest message that states which must wait are merged into, in bytes: 0 (never merge), or 1,024 to 262,144,
+    /// which is the default and the platform's limit.
+    pub fn set_merge_limit(&self, bytes: u32) -> Result<(), Error> {
+        if bytes != 0 {
+            options::check_range("bytes", "bytes", bytes.into(), 1024..=payload::MAX_PAYLOAD as u64)?;
+        }
+        self.set_limit(|limits| limits.merge = bytes as usize)
+    }
+
+    /// The broker's throttle: at most so many messages on one topic, and on the whole connection, within any window of
+    /// `window_ms`. Up to 100,000 messages, 0 for no limit; 1 ms to a day. The defaults are Losant's: 30, 300, 15,000.
+    pub fn set_rate_limit(&self, per_topic: u32, per_connection: u32, window_ms: u64) -> Result<(), Error> {
+        let per_topic = options::check_size("per_topic", "messages", per_topic.into(), 0..=100_000)?;
+        let per_connection = options::check_size("per_connection", "messages", per_connection.into(), 0..=100_000)?;
+        options::check_range("window_ms", "ms", window_ms, 1..=DAY_MS)?;
+        let window = Duration::from_millis(window_ms);
+        self.set_limit(|limits| {
+            limits.per_topic = Rate { messages: per_topic, window };
+            limits.per_connection = Rate { messages: per_connection, window };
+        })
+    }
+
+    fn set_limit(&self, change: impl FnOnce(&mut Limits)) -> Result<(), Error> {
+        self.set(|options| {
+            change(&mut options.limits);
+            self.inner.outbox.lock().set_limits(options.limits);
+        })
+    }
+
     fn set(&self, change: impl FnOnce(&mut Options)) -> Result<(), Error> {
         let run = self.inner.run.lock();
         if run.is_running() {
@@ -200,15 +251,39 @@ impl Device {
 
     /// Accepts a state: the text of one JSON object. `time_ms` is 0 for now, positive for milliseconds since 1970,
     /// negative for that many milliseconds ago. Connected or not, an accepted state is kept until it is delivered.
-    pub fn send_state(&self, json: &str, time_ms: i64) -> Result<(), Error> {
+    /// Returns the id that delivered and dropped events will name: ids grow by one from state to state.
+    pub fn send_state(&self, json: &str, time_ms: i64) -> Result<u64, Error> {
+        self.submit(None, json, time_ms, |_| {})
+    }
+
+    /// The same for a peripheral of this device, which is its gateway.
+    pub fn send_peripheral_state(&self, peripheral_id: &str, json: &str, time_ms: i64) -> Result<u64, Error> {
+        self.submit(Some(peripheral_id), json, time_ms, |_| {})
+    }
+
+    /// The same; `accepted` hears the id before any event about it can be raised. It must not call the device.
+    pub fn submit(
+        &self,
+        peripheral_id: Option<&str>,
+        json: &str,
+        time_ms: i64,
+        accepted: impl FnOnce(u64),
+    ) -> Result<u64, Error> {
+        peripheral_id.map_or(Ok(()), |id| options::check_device_id("peripheral_id", id))?;
         let json = payload::validate_state(json)?;
-        let stamp = Stamp::new(time_ms, Now::read());
-        let dropped = self.inner.outbox.lock().push(json, stamp);
+        let now = Now::read();
+        let stamp = Stamp::new(time_ms, now);
+        let (id, dropped) = {
+            let mut outbox = self.inner.outbox.lock();
+            let taken = outbox.push(peripheral_id, json, stamp, now.instant)?;
+            accepted(taken.0);
+            taken
+        };
         self.inner.wake();
         if dropped > 0 {
             log::warn!("{}: outbox full, dropped the {dropped} oldest", self.inner.id);
         }
-        Ok(())
+        Ok(id)
     }
 
     /// What became of the states so far.
@@ -259,12 +334,27 @@ impl Device {
         driver::close(&self.inner)
     }
 
+    /// Waits until all accepted states are delivered (`Ok`), at most this long (`None`: as long as it takes). Where nobody
+    /// else turns the loop, this thread does. Not possible inside an observer.
+    pub fn flush(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        driver::flush(&self.inner, timeout)
+    }
+
+    /// Accepts no more states, delivers what it can within this time, and closes the device: how many states are left.
+    /// They go out after the next connect, which is also when states are accepted again. Not possible inside an observer.
+    pub fn close_timeout(&self, timeout: Option<Duration>) -> Result<u64, Error> {
+        driver::close_timeout(&self.inner, timeout)
+    }
+
     /// Adds an observer of one type of event; any number, called in the order added.
     pub fn add_observer(
         &self,
         event: EventType,
         callback: impl Fn(&Device, &Event) + Send + Sync + 'static,
     ) -> ObserverId {
+        if matches!(event, EventType::LOSANT_EVENT_DELIVERED | EventType::LOSANT_EVENT_DROPPED) {
+            self.inner.outbox.lock().want_outcomes();
+        }
         self.inner.observers.add(event, Arc::new(callback))
     }
 
@@ -311,7 +401,6 @@ impl Inner {
                 keep_alive: options.keep_alive,
             },
             target: options.target(),
-            state_topic: format!("losant/{}/state", self.id),
             qos: if options.qos == 0 { QoS::AtMostOnce } else { QoS::AtLeastOnce },
             reconnect_initial: options.reconnect_initial,
             reconnect_max: options.reconnect_max,

@@ -1,6 +1,11 @@
 //! What observers are told.
 
-use crate::{payload::Command, status::Status, transport::Stage};
+use crate::{
+    outbox::{Outcome, Verdict},
+    payload::Command,
+    status::Status,
+    transport::Stage,
+};
 use bytes::Bytes;
 
 /// What an observer can listen for.
@@ -21,6 +26,12 @@ pub enum EventType {
     /// Something went wrong, as `status`, `stage` and `text` tell. The library goes on and tries again, unless a close
     /// event follows.
     LOSANT_EVENT_ERROR = 5,
+    /// The state with the id `state_id` has been delivered: acknowledged by the broker (QoS 1), or wholly written to the
+    /// network (QoS 0). Raised once for every state that is delivered, also for one without a wanted id.
+    LOSANT_EVENT_DELIVERED = 6,
+    /// The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL. An
+    /// accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
+    LOSANT_EVENT_DROPPED = 7,
 }
 
 impl EventType {
@@ -31,6 +42,8 @@ impl EventType {
         EventType::LOSANT_EVENT_CLOSE,
         EventType::LOSANT_EVENT_COMMAND,
         EventType::LOSANT_EVENT_ERROR,
+        EventType::LOSANT_EVENT_DELIVERED,
+        EventType::LOSANT_EVENT_DROPPED,
     ];
 
     /// The type with this number, if there is one.
@@ -59,6 +72,18 @@ pub enum Event {
     },
     /// See [`EventType::LOSANT_EVENT_ERROR`].
     Error(Trouble),
+    /// See [`EventType::LOSANT_EVENT_DELIVERED`].
+    Delivered {
+        /// The state.
+        id: u64,
+    },
+    /// See [`EventType::LOSANT_EVENT_DROPPED`].
+    Dropped {
+        /// The state.
+        id: u64,
+        /// Why.
+        cause: Status,
+    },
 }
 
 /// What went wrong and where; for a close by request, [`Status::LOSANT_OK`].
@@ -81,6 +106,32 @@ impl Event {
             Event::Close(_) => EventType::LOSANT_EVENT_CLOSE,
             Event::Command { .. } => EventType::LOSANT_EVENT_COMMAND,
             Event::Error(_) => EventType::LOSANT_EVENT_ERROR,
+            Event::Delivered { .. } => EventType::LOSANT_EVENT_DELIVERED,
+            Event::Dropped { .. } => EventType::LOSANT_EVENT_DROPPED,
         }
+    }
+}
+
+/// What waits to be told, in order.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    Event(Event),
+    /// One event for each state in it: thousands of them may be delivered at once.
+    Outcome(Outcome),
+}
+
+impl From<Event> for Happening {
+    fn from(event: Event) -> Self {
+        Happening::Event(event)
+    }
+}
+
+impl Outcome {
+    /// Its events.
+    pub fn events(self) -> impl Iterator<Item = Event> {
+        (self.first..=self.last).map(move |id| match self.verdict {
+            Verdict::Delivered => Event::Delivered { id },
+            Verdict::Dropped => Event::Dropped { id, cause: Status::LOSANT_ERR_OUTBOX_FULL },
+        })
     }
 }

@@ -5,13 +5,14 @@
 //! drives it runs on the caller's thread, in the caller's event loop, or on one background thread shared by all devices.
 //!
 //! From the outside in: [`mod@ffi`] is the C interface (`include/losant.h` is generated from it); `device` the safe Rust
-//! API; `driver` turns the crank; `connection` lives one device's connection; `session`, `outbox`, `payload` and
-//! `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream.
+//! API; `driver` turns the crank; `connection` lives one device's connection; `session`, `outbox`, `pacer`,
+//! `payload` and `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream.
 
 #![deny(unsafe_op_in_unsafe_fn, unsafe_code)]
 #![warn(missing_docs)]
 
 mod backoff;
+mod connect_limit;
 mod connection;
 mod device;
 mod driver;
@@ -21,6 +22,7 @@ pub mod ffi;
 mod observers;
 mod options;
 mod outbox;
+mod pacer;
 mod payload;
 mod session;
 mod status;
@@ -31,7 +33,7 @@ pub use device::Device;
 pub use event::{Event, EventType, Trouble};
 pub use observers::{Callback, ObserverId};
 pub use options::Transport;
-pub use outbox::Counters;
+pub use outbox::{Counters, WhenFull};
 pub use payload::Command;
 pub use status::{Error, Status};
 pub use time::parse_time;

@@ -1,7 +1,9 @@
 //! How a device connects and what it keeps, with the defaults.
 
 use crate::{
-    outbox::Limits,
+    outbox::{Limits, WhenFull},
+    pacer::Rate,
+    payload::MAX_PAYLOAD,
     status::{Error, Status::*},
     transport::{Target, Trust},
 };
@@ -46,6 +48,9 @@ pub(crate) struct Options {
     pub limits: Limits,
 }
 
+/// The length of the platform's throttle window.
+const WINDOW: Duration = Duration::from_secs(15);
+
 impl Default for Options {
     fn default() -> Self {
         Options {
@@ -62,7 +67,16 @@ impl Default for Options {
             reconnect_max: Duration::from_secs(60),
             connect_timeout: Duration::from_secs(30),
             // A night of one state a second, in a size that a device with 64 MB of memory can spare.
-            limits: Limits { messages: 50_000, bytes: 8 << 20, in_flight: 100 },
+            limits: Limits {
+                states: 50_000,
+                bytes: 8 << 20,
+                when_full: WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST,
+                in_flight: 100,
+                merge: MAX_PAYLOAD,
+                // The platform's.
+                per_topic: Rate { messages: 30, window: WINDOW },
+                per_connection: Rate { messages: 300, window: WINDOW },
+            },
         }
     }
 }
@@ -89,7 +103,7 @@ impl Options {
 }
 
 /// Checks that `text` can stand as one level of an MQTT topic and as a client id.
-pub(crate) fn check_device_id(text: &str) -> Result<(), Error> {
+pub(crate) fn check_device_id(name: &str, text: &str) -> Result<(), Error> {
     let problem = if text.is_empty() {
         "is empty"
     } else if text.len() > 65_000 {
@@ -101,7 +115,7 @@ pub(crate) fn check_device_id(text: &str) -> Result<(), Error> {
     } else {
         return Ok(());
     };
-    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("device_id {problem}")))
+    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} {problem}")))
 }
 
 /// Checks the form of a text that goes into an MQTT packet. Its content is not repeated: it may be a secret.
@@ -168,6 +182,18 @@ pub(crate) fn check_range(
     Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} is {value} {unit}; it must be {low} to {high} {unit}")))
 }
 
+/// The same for a number of things in memory.
+pub(crate) fn check_size(
+    name: &str,
+    unit: &str,
+    value: u64,
+    range: std::ops::RangeInclusive<u64>,
+) -> Result<usize, Error> {
+    check_range(name, unit, value, range)?;
+    usize::try_from(value)
+        .map_err(|_| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} is more than this machine can address")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,10 +201,10 @@ mod tests {
     #[test]
     fn device_ids_that_topics_can_hold() {
         for id in ["507f191e810c19729de860ea", "a", "my device", "é"] {
-            assert_eq!(check_device_id(id), Ok(()), "{id}");
+            assert_eq!(check_device_id("device_id", id), Ok(()), "{id}");
         }
         for id in ["", "a/b", "a+", "#", "a\n", "\u{0}"] {
-            let error = check_device_id(id).unwrap_err();
+            let error = check_device_id("device_id", id).unwrap_err();
             assert_eq!(error.status, LOSANT_ERR_INVALID_ARGUMENT, "{id}");
             assert!(error.detail.starts_with("device_id "), "{error}");
         }

@@ -1,25 +1,69 @@
-//! Accepted states until they are delivered: order, limits, redelivery. No I/O and no clock.
+//! Accepted states until they are delivered: order, limits, pace, redelivery. No I/O and no clock.
 //!
-//! States stand in one queue in the order of acceptance. Those at its front may be in flight: sent, but not yet
-//! acknowledged (QoS 1) or not yet wholly taken by the network (QoS 0). When the connection goes, they are simply the
-//! front of the queue again, so order and completeness across connections need no further rule.
+//! Each topic has a lane of states that wait, in the order of acceptance. A message takes one or more of them out and is
+//! under way until it is acknowledged; when the connection goes, the states of the messages under way return to the front
+//! of their lanes. So order and completeness across connections need no further rule, and states are grouped anew.
 
-use crate::time::Stamp;
-use std::collections::VecDeque;
+mod flight;
+mod lane;
+mod outcome;
 
-/// Bounds of the queue.
+pub(crate) use flight::Awaits;
+pub(crate) use outcome::{Outcome, Verdict};
+
+use crate::{
+    pacer::{Pace, Rate, Turn},
+    payload::MAX_PAYLOAD,
+    status::{Error, Status::*},
+    time::Stamp,
+};
+use flight::{Flight, Unit};
+use lane::Lane;
+use outcome::Outcomes;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+/// What the outbox keeps and how it lets go of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limits {
-    pub messages: usize,
+    pub states: usize,
     pub bytes: usize,
+    /// What to do with a state that finds the outbox full.
+    pub when_full: WhenFull,
     /// How many QoS 1 messages may wait for their acknowledgement.
     pub in_flight: usize,
+    /// The largest message that several states are merged into, in bytes; 0 is never.
+    pub merge: usize,
+    pub per_topic: Rate,
+    pub per_connection: Rate,
+}
+
+/// What happens to a state that finds the outbox full.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+pub enum WhenFull {
+    /// The oldest states make room for it; they are counted, and told by dropped events.
+    LOSANT_WHEN_FULL_DROP_OLDEST = 0,
+    /// It is not accepted: the call returns LOSANT_ERR_OUTBOX_FULL.
+    LOSANT_WHEN_FULL_REFUSE_NEWEST = 1,
+}
+
+impl WhenFull {
+    /// The policy with this number, if there is one.
+    pub fn from_code(code: i32) -> Option<WhenFull> {
+        [WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST, WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST]
+            .into_iter()
+            .find(|policy| *policy as i32 == code)
+    }
 }
 
 /// How many states took which way, since the device was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Accepted by `send_state`.
+    /// Accepted by `send_state` and its like.
     pub accepted: u64,
     /// Written to a connection, resends included.
     pub sent: u64,
@@ -29,6 +73,10 @@ pub struct Counters {
     pub delivered: u64,
     /// Dropped, the oldest first, because the outbox was full.
     pub dropped: u64,
+    /// Not accepted, because the outbox was full and was told to refuse the newest.
+    pub refused: u64,
+    /// MQTT messages that states went out in, resends included.
+    pub messages: u64,
     /// In the outbox now.
     pub queued: u64,
 }
@@ -36,306 +84,315 @@ pub struct Counters {
 /// One accepted state.
 #[derive(Debug)]
 pub(crate) struct Entry {
+    pub id: u64,
     pub json: Box<str>,
     pub stamp: Stamp,
     /// Whether an earlier connection carried it already.
     pub resend: bool,
 }
 
-impl Entry {
-    /// What the entry counts against the bound in bytes.
-    fn cost(&self) -> usize {
-        self.json.len() + size_of::<Entry>()
-    }
+/// What a state of this length counts against the bound in bytes: its text, its place in the queue, and what the
+/// allocator keeps of both.
+fn cost(json: &str) -> usize {
+    json.len() + size_of::<Entry>() + 16
 }
 
-/// What ends the wait of a state in flight.
+/// The next message: so many states from the front of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Awaits {
-    /// PUBACK with this packet id.
-    Ack(u16),
-    /// The connection has taken this many bytes in all.
-    Written(u64),
+pub(crate) struct Load {
+    lane: usize,
+    states: usize,
 }
 
-#[derive(Debug)]
-struct InFlight {
-    awaits: Awaits,
-    done: bool,
-}
+/// A connection that breaks under large messages gets smaller ones, down to this, so that a bad link still moves.
+const SMALLEST_BATCH: usize = 4 * 1024;
+/// And begins with this.
+const FIRST_BATCH: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: Limits,
-    /// The first `in_flight.len()` of them are in flight.
-    entries: VecDeque<Entry>,
-    in_flight: VecDeque<InFlight>,
-    /// The in-flight limit has been reached, and not half of it acknowledged since.
-    saturated: bool,
+    /// The first is the device's own. Others are made for peripherals when needed, and given to others when unused.
+    lanes: Vec<Lane>,
+    /// The places of the others.
+    places: HashMap<Box<str>, usize>,
+    /// The lane that the last message was of: the next one may be of the lanes behind it.
+    served: usize,
+    flight: Flight,
+    pace: Pace,
+    outcomes: Outcomes,
+    /// The largest batch that the link is trusted with.
+    batch: usize,
     bytes: usize,
+    /// Whether states are refused, as the device is being closed.
+    closing: bool,
+    last_id: u64,
     counters: Counters,
 }
 
 impl Outbox {
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(device_id: &str, limits: Limits) -> Self {
         Outbox {
-            limits,
-            entries: VecDeque::new(),
-            in_flight: VecDeque::new(),
-            saturated: false,
+            lanes: vec![Lane::new(device_id, limits.per_topic)],
+            places: HashMap::new(),
+            served: 0,
+            flight: Flight::new(limits.in_flight),
+            pace: Pace::new(limits.per_connection),
+            outcomes: Outcomes::default(),
+            batch: FIRST_BATCH,
             bytes: 0,
+            closing: false,
+            last_id: 0,
             counters: Counters::default(),
+            limits,
         }
     }
 
-    /// Takes a state. Where that breaks a limit, drops the oldest ones and tells how many.
-    pub fn push(&mut self, json: &str, stamp: Stamp) -> usize {
-        let entry = Entry { json: json.into(), stamp, resend: false };
+    /// Changes the limits; what is over them goes, the oldest first.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.flight.set_limit(limits.in_flight);
+        self.pace.window().set_rate(limits.per_connection);
+        for lane in &mut self.lanes {
+            lane.pace.window().set_rate(limits.per_topic);
+        }
+        self.limits = limits;
+        while self.counters.queued > 0 && !self.has_room(0, 0) {
+            self.drop_oldest();
+        }
+    }
+
+    /// Whether states are refused from now on.
+    pub fn set_closing(&mut self, closing: bool) {
+        self.closing = closing;
+    }
+
+    /// Whether verdicts are to be kept for [`Self::take_outcomes`].
+    pub fn want_outcomes(&mut self) {
+        self.outcomes.wanted = true;
+    }
+
+    /// The verdicts since the last time.
+    pub fn take_outcomes(&mut self) -> VecDeque<Outcome> {
+        self.outcomes.take()
+    }
+
+    /// Takes a state, the device's own or a peripheral's: its id, and how many older ones had to go.
+    pub fn push(
+        &mut self,
+        peripheral: Option<&str>,
+        json: &str,
+        stamp: Stamp,
+        now: Instant,
+    ) -> Result<(u64, usize), Error> {
+        if self.closing {
+            let why = "the device is being closed, or was closed with a timeout: no states until it is connected again";
+            return Err(Error::new(LOSANT_ERR_CLOSING, why));
+        }
+        let cost = cost(json);
+        if cost > self.limits.bytes {
+            let why = format!("state counts {cost} bytes; the whole outbox holds {}", self.limits.bytes);
+            return Err(Error::new(LOSANT_ERR_TOO_LARGE, why));
+        }
+        if !self.has_room(1, cost) && self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST {
+            self.counters.refused += 1;
+            let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
+            return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));
+        }
         let mut dropped = 0;
-        while !self.entries.is_empty()
-            && (self.entries.len() >= self.limits.messages || self.bytes + entry.cost() > self.limits.bytes)
-        {
+        while !self.has_room(1, cost) {
             self.drop_oldest();
             dropped += 1;
         }
-        self.bytes += entry.cost();
-        self.entries.push_back(entry);
+        let lane = peripheral.map_or(0, |id| self.lane_of(id, now));
+        self.last_id += 1;
+        self.lanes[lane].waiting.push_back(Entry { id: self.last_id, json: json.into(), stamp, resend: false });
+        self.bytes += cost;
         self.counters.accepted += 1;
-        dropped
+        self.counters.queued += 1;
+        Ok((self.last_id, dropped))
     }
 
-    /// Drops the oldest state that is not in flight: one that is has most likely arrived.
+    fn has_room(&self, states: usize, bytes: usize) -> bool {
+        self.counters.queued as usize + states <= self.limits.states && self.bytes + bytes <= self.limits.bytes
+    }
+
+    /// The lane of a peripheral; a new one takes the place of one that is no longer used.
+    fn lane_of(&mut self, id: &str, now: Instant) -> usize {
+        if let Some(place) = self.places.get(id) {
+            return *place;
+        }
+        if *id == *self.lanes[0].id {
+            return 0;
+        }
+        let place = match self.lanes.iter_mut().skip(1).position(|lane| lane.is_unused(now)) {
+            Some(found) => {
+                let lane = &mut self.lanes[found + 1];
+                self.places.remove(&lane.id);
+                lane.rename(id);
+                found + 1
+            }
+            None => {
+                self.lanes.push(Lane::new(id, self.limits.per_topic));
+                self.lanes.len() - 1
+            }
+        };
+        self.places.insert(id.into(), place);
+        place
+    }
+
+    /// Drops the oldest state that waits. Only where none does, one that is under way: it has most likely arrived.
     fn drop_oldest(&mut self) {
-        let at = if self.entries.len() > self.in_flight.len() { self.in_flight.len() } else { 0 };
-        if at == 0 {
-            self.in_flight.pop_front();
-            self.drained();
-        }
-        if let Some(entry) = self.entries.remove(at) {
-            self.bytes -= entry.cost();
+        let age = |lane: &&mut Lane| lane.waiting.front().map_or(u64::MAX, |oldest| oldest.id);
+        let oldest = self.lanes.iter_mut().min_by_key(age).and_then(|lane| lane.waiting.pop_front());
+        if let Some(entry) = oldest.or_else(|| self.flight.drop_oldest()) {
             self.counters.dropped += 1;
+            self.leave(&entry, Verdict::Dropped);
         }
     }
 
-    /// The state to send next, if there is one and the in-flight limit allows it.
-    pub fn next(&self) -> Option<&Entry> {
-        if self.saturated {
-            return None;
+    fn leave(&mut self, entry: &Entry, verdict: Verdict) {
+        self.bytes -= cost(&entry.json);
+        self.counters.queued -= 1;
+        self.outcomes.add(entry.id, verdict);
+    }
+
+    /// The message that may go out now. Else when to ask again, unless something else happens before: a new state, an
+    /// acknowledgement.
+    ///
+    /// As long as all that waits for a topic may go at once, each state goes alone. What would have to wait is merged,
+    /// the oldest first. So no state overtakes another on its topic, and yet a fresh one waits for no more than the
+    /// backlog in front of it at up to 256 KB a message.
+    pub fn next(&mut self, now: Instant) -> Result<Load, Option<Instant>> {
+        if !self.flight.may_send() || self.lanes.iter().all(|lane| lane.waiting.is_empty()) {
+            return Err(None);
         }
-        self.entries.get(self.in_flight.len())
+        let merging = self.limits.merge > 0;
+        let connection = match self.pace.turn(now, merging) {
+            Turn::Now(alone) => alone,
+            Turn::At(when) => return Err(Some(when)),
+            Turn::Later => return Err(None),
+        };
+        let mut soonest: Option<Instant> = None;
+        let lanes = self.lanes.len();
+        for place in (1..=lanes).map(|step| (self.served + step) % lanes) {
+            let lane = &mut self.lanes[place];
+            if lane.waiting.is_empty() {
+                continue;
+            }
+            match lane.turn(now, merging) {
+                Turn::Now(alone) => {
+                    let must_merge = merging && lane.waiting.len() > alone.min(connection);
+                    let states =
+                        if must_merge { lane.fitting(self.batch.min(self.limits.merge).min(MAX_PAYLOAD)) } else { 1 };
+                    return Ok(Load { lane: place, states });
+                }
+                Turn::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
+                Turn::Later => {}
+            }
+        }
+        Err(soonest)
     }
 
-    /// The state from [`Self::next`] has been handed to the connection.
-    pub fn sent(&mut self, awaits: Awaits) {
-        let Some(entry) = self.entries.get(self.in_flight.len()) else { return };
-        self.counters.sent += 1;
-        self.counters.resent += u64::from(entry.resend);
-        self.in_flight.push_back(InFlight { awaits, done: false });
-        // What waits to be written is bounded by the connection's buffer, not here.
-        self.saturated = matches!(awaits, Awaits::Ack(_)) && self.in_flight.len() >= self.limits.in_flight;
+    /// The topic of a message.
+    pub fn topic(&self, load: Load) -> &str {
+        &self.lanes[load.lane].topic
     }
 
-    /// A PUBACK came. Unknown and repeated ones change nothing: their state is gone or was dropped.
-    pub fn acked(&mut self, packet_id: u16) {
-        let awaited = Awaits::Ack(packet_id);
-        // Brokers acknowledge in order, so the first place is the usual one.
-        if let Some(found) = self.in_flight.iter_mut().find(|waiting| waiting.awaits == awaited && !waiting.done) {
-            found.done = true;
-            self.release();
+    /// The states of a message.
+    pub fn states(&self, load: Load) -> impl ExactSizeIterator<Item = &Entry> {
+        self.lanes[load.lane].waiting.range(..load.states)
+    }
+
+    /// The message has been handed to the connection.
+    pub fn sent(&mut self, load: Load, awaits: Awaits, bytes: usize, now: Instant) {
+        let lane = &mut self.lanes[load.lane];
+        let states: Vec<Entry> = lane.waiting.drain(..load.states).collect();
+        lane.pace.set_out(now);
+        self.pace.set_out(now);
+        self.served = load.lane;
+        self.counters.messages += 1;
+        self.counters.sent += states.len() as u64;
+        self.counters.resent += states.iter().filter(|entry| entry.resend).count() as u64;
+        self.flight.push(load.lane, states, awaits, bytes, load.states > 1);
+    }
+
+    /// A PUBACK came. Unknown and repeated ones change nothing.
+    pub fn acked(&mut self, packet_id: u16, now: Instant) {
+        if let Some(unit) = self.flight.acked(packet_id, now) {
+            self.delivered(unit, now);
         }
     }
 
     /// The connection has taken this many bytes in all since it began.
-    pub fn written(&mut self, total: u64) {
-        for waiting in &mut self.in_flight {
-            match waiting.awaits {
-                Awaits::Written(end) if end <= total => waiting.done = true,
-                _ => break,
-            }
-        }
-        self.release();
-    }
-
-    fn release(&mut self) {
-        while self.in_flight.front().is_some_and(|first| first.done) {
-            self.in_flight.pop_front();
-            self.remove_delivered(0);
-        }
-        self.drained();
-    }
-
-    /// Under load, sending goes on when half the flight has landed: one write for many states costs a fraction of a write
-    /// for each that an acknowledgement makes room for.
-    fn drained(&mut self) {
-        if self.in_flight.len() <= self.limits.in_flight / 2 {
-            self.saturated = false;
+    pub fn written(&mut self, total: u64, now: Instant) {
+        while let Some(unit) = self.flight.written(total, now) {
+            // Nothing tells when it arrives. A second, of the platform's 15, is allowed for the way.
+            let arrived = now + self.limits.per_topic.window.max(self.limits.per_connection.window) / 15;
+            self.delivered(unit, arrived);
         }
     }
 
-    fn remove_delivered(&mut self, at: usize) {
-        if let Some(entry) = self.entries.remove(at) {
-            self.bytes -= entry.cost();
-            self.counters.delivered += 1;
+    fn delivered(&mut self, unit: Unit, arrived: Instant) {
+        self.pace.window().arrived(arrived);
+        self.lanes[unit.lane].pace.window().arrived(arrived);
+        if unit.merged {
+            self.batch = self.batch.max(unit.bytes.saturating_mul(2)).min(MAX_PAYLOAD);
+        }
+        self.counters.delivered += unit.states.len() as u64;
+        for entry in &unit.states {
+            self.leave(entry, Verdict::Delivered);
         }
     }
 
-    /// The connection is gone: what was in flight and not acknowledged goes out again, first and in order.
+    /// A PINGREQ goes out behind all that was sent.
+    pub fn pinged(&mut self) {
+        self.flight.pinged();
+    }
+
+    /// The broker has answered the PINGREQ.
+    pub fn ping_answered(&mut self, now: Instant) {
+        self.flight.ping_answered(now);
+    }
+
+    /// When the connection must be given up: so long after the broker has shown that a message reached it, and never
+    /// acknowledged it.
+    pub fn patience_ends(&self, patience: Duration) -> Option<Instant> {
+        self.flight.patience_ends(patience)
+    }
+
+    /// A new connection has been accepted. The broker has ended the one before (MQTT 3.1.4), so nothing of it can arrive
+    /// any more.
+    pub fn connected(&mut self, now: Instant) {
+        self.pace.window().all_arrived(now);
+        for lane in &mut self.lanes {
+            lane.pace.window().all_arrived(now);
+        }
+    }
+
+    /// The connection is gone: what was under way goes out again, first and in order.
     pub fn connection_lost(&mut self) {
-        for at in (0..self.in_flight.len()).rev() {
-            if self.in_flight[at].done {
-                self.remove_delivered(at);
-            } else if let Some(entry) = self.entries.get_mut(at) {
+        let units = self.flight.end();
+        if let Some(largest) = units.iter().filter(|unit| unit.merged).map(|unit| unit.bytes).max() {
+            self.batch = (largest / 2).max(SMALLEST_BATCH);
+        }
+        for unit in units.into_iter().rev() {
+            for mut entry in unit.states.into_iter().rev() {
                 entry.resend = true;
+                self.lanes[unit.lane].waiting.push_front(entry);
             }
         }
-        self.in_flight.clear();
-        self.saturated = false;
     }
 
-    #[cfg(test)]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.counters.queued == 0
     }
 
     pub fn counters(&self) -> Counters {
-        Counters { queued: self.entries.len() as u64, ..self.counters }
+        self.counters
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const STAMP: Stamp = Stamp::Wall(1);
-
-    fn outbox(messages: usize, in_flight: usize) -> Outbox {
-        Outbox::new(Limits { messages, bytes: 1 << 20, in_flight })
-    }
-
-    fn push(outbox: &mut Outbox, names: &[&str]) {
-        for name in names {
-            outbox.push(name, STAMP);
-        }
-    }
-
-    /// Sends all that may be sent, with packet ids from `id`, and tells what went.
-    fn send(outbox: &mut Outbox, mut id: u16) -> Vec<(String, bool)> {
-        let mut sent = Vec::new();
-        while let Some(entry) = outbox.next() {
-            sent.push((entry.json.to_string(), entry.resend));
-            outbox.sent(Awaits::Ack(id));
-            id += 1;
-        }
-        sent
-    }
-
-    fn names(sent: &[(String, bool)]) -> Vec<&str> {
-        sent.iter().map(|(name, _)| name.as_str()).collect()
-    }
-
-    #[test]
-    fn sends_in_order_and_waits_for_acks() {
-        let mut outbox = outbox(10, 2);
-        push(&mut outbox, &["a", "b", "c", "d"]);
-        assert_eq!(names(&send(&mut outbox, 1)), ["a", "b"]);
-        outbox.acked(1);
-        assert_eq!(names(&send(&mut outbox, 3)), ["c"]);
-        outbox.acked(2);
-        outbox.acked(3);
-        assert_eq!(names(&send(&mut outbox, 4)), ["d"]);
-        outbox.acked(4);
-        assert!(outbox.is_empty());
-        let expected = Counters { accepted: 4, sent: 4, resent: 0, delivered: 4, dropped: 0, queued: 0 };
-        assert_eq!(outbox.counters(), expected);
-        assert_eq!(outbox.bytes, 0);
-    }
-
-    #[test]
-    fn repeated_unknown_and_disordered_acks() {
-        let mut outbox = outbox(10, 3);
-        push(&mut outbox, &["a", "b", "c", "d"]);
-        send(&mut outbox, 1);
-        outbox.acked(3);
-        outbox.acked(3);
-        outbox.acked(99);
-        assert!(outbox.next().is_none(), "a and b still wait, and c with them");
-        outbox.acked(1);
-        outbox.acked(1);
-        assert!(outbox.next().is_none(), "not half of the flight has landed");
-        outbox.acked(2);
-        assert_eq!(names(&send(&mut outbox, 4)), ["d"]);
-        assert_eq!(outbox.counters().delivered, 3);
-    }
-
-    #[test]
-    fn what_was_not_acknowledged_goes_again_first_and_in_order() {
-        let mut outbox = outbox(10, 3);
-        push(&mut outbox, &["a", "b", "c", "d"]);
-        send(&mut outbox, 1);
-        outbox.acked(2);
-        outbox.connection_lost();
-        let again = send(&mut outbox, 1);
-        assert_eq!(again, [("a".into(), true), ("c".into(), true), ("d".into(), false)]);
-        assert_eq!(outbox.counters().resent, 2);
-        // The ids of the lost connection mean nothing now.
-        outbox.acked(1);
-        outbox.acked(2);
-        outbox.acked(3);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn a_qos_0_state_stays_until_its_last_byte_is_taken() {
-        let mut outbox = outbox(10, 1);
-        push(&mut outbox, &["a", "b", "c"]);
-        for end in [10, 20, 30] {
-            assert!(outbox.next().is_some(), "the in-flight limit is for acknowledgements");
-            outbox.sent(Awaits::Written(end));
-        }
-        outbox.written(9);
-        assert_eq!(outbox.counters().delivered, 0);
-        outbox.written(20);
-        assert_eq!(outbox.counters().delivered, 2);
-        outbox.connection_lost();
-        assert_eq!(names(&send(&mut outbox, 1)), ["c"]);
-    }
-
-    #[test]
-    fn when_full_the_oldest_that_is_not_in_flight_goes() {
-        let mut outbox = outbox(3, 2);
-        push(&mut outbox, &["a", "b", "c"]);
-        send(&mut outbox, 1);
-        assert_eq!(outbox.push("d", STAMP), 1);
-        outbox.acked(1);
-        outbox.acked(2);
-        assert_eq!(names(&send(&mut outbox, 3)), ["d"]);
-        assert_eq!(outbox.counters().dropped, 1);
-    }
-
-    #[test]
-    fn an_outbox_smaller_than_the_flight_still_takes_the_newest() {
-        let mut outbox = outbox(1, 5);
-        push(&mut outbox, &["a"]);
-        send(&mut outbox, 1);
-        push(&mut outbox, &["b"]);
-        assert_eq!(names(&send(&mut outbox, 2)), ["b"]);
-        outbox.acked(1);
-        assert_eq!(outbox.counters().queued, 1);
-        outbox.acked(2);
-        assert!(outbox.is_empty());
-    }
-
-    #[test]
-    fn bytes_are_bounded_too() {
-        let mut outbox = Outbox::new(Limits { messages: 1000, bytes: 1000, in_flight: 1 });
-        let big = "x".repeat(300);
-        for _ in 0..10 {
-            outbox.push(&big, STAMP);
-            assert!(outbox.bytes <= 1000);
-        }
-        assert_eq!(outbox.counters().queued, 2);
-        // One that is over the bound alone is still kept: accepted means kept.
-        outbox.push(&"x".repeat(2000), STAMP);
-        assert_eq!(outbox.counters().queued, 1);
-    }
-}
+mod properties;
+#[cfg(test)]
+mod tests;

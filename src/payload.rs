@@ -19,7 +19,7 @@ use std::{fmt, io::Write};
 pub(crate) const MAX_PAYLOAD: usize = 262_144;
 
 /// The longest frame that can stand around a state's JSON: `{"time":-9223372036854775808,"data":}`.
-const FRAME: usize = 38;
+pub(crate) const FRAME: usize = 38;
 
 /// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
 pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
@@ -39,13 +39,22 @@ pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
     Ok(json)
 }
 
-/// Appends the message for one validated state.
-pub(crate) fn encode_state(out: &mut BytesMut, json: &str, time_ms: i64) {
-    out.reserve(json.len() + FRAME);
-    // Writing to memory that grows cannot fail.
-    let _ = write!(out.writer(), "{{\"time\":{time_ms},\"data\":");
-    out.extend_from_slice(json.as_bytes());
-    out.put_u8(b'}');
+/// Appends the message for validated states: one goes as an object, several as an array. Each brings its own time.
+pub(crate) fn encode_states<'a>(out: &mut BytesMut, states: impl ExactSizeIterator<Item = (&'a str, i64)>) {
+    let merged = states.len() > 1;
+    for (index, (json, time_ms)) in states.enumerate() {
+        out.reserve(json.len() + FRAME + 1);
+        if merged {
+            out.put_u8(if index == 0 { b'[' } else { b',' });
+        }
+        // Writing to memory that grows cannot fail.
+        let _ = write!(out.writer(), "{{\"time\":{time_ms},\"data\":");
+        out.extend_from_slice(json.as_bytes());
+        out.put_u8(b'}');
+    }
+    if merged {
+        out.put_u8(b']');
+    }
 }
 
 /// A command from Losant.
@@ -201,7 +210,7 @@ mod tests {
         let fill = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
         let largest = fill(MAX_PAYLOAD - FRAME);
         let mut message = BytesMut::new();
-        encode_state(&mut message, validate_state(&largest).unwrap(), i64::MIN);
+        encode_states(&mut message, [(validate_state(&largest).unwrap(), i64::MIN)].into_iter());
         assert!(message.len() <= MAX_PAYLOAD && message.len() > MAX_PAYLOAD - 4);
         let over = fill(MAX_PAYLOAD - FRAME + 1);
         assert_eq!(validate_state(&over).map_err(|e| e.status), Err(LOSANT_ERR_TOO_LARGE));
@@ -222,8 +231,15 @@ mod tests {
     #[test]
     fn a_state_message_holds_the_callers_bytes() {
         let mut out = BytesMut::new();
-        encode_state(&mut out, "{\"b\" : 1.10, \"a\":\"\u{e9}\"}", 1_464_743_391_145);
+        let state = "{\"b\" : 1.10, \"a\":\"\u{e9}\"}";
+        encode_states(&mut out, [(state, 1_464_743_391_145)].into_iter());
         assert_eq!(out, "{\"time\":1464743391145,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}}".as_bytes());
+        out.clear();
+        encode_states(&mut out, [("{}", 1), (state, -2), ("{}", 3)].into_iter());
+        assert_eq!(
+            out,
+            "[{\"time\":1,\"data\":{}},{\"time\":-2,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}},{\"time\":3,\"data\":{}}]".as_bytes()
+        );
     }
 
     fn command(text: &str) -> Command {

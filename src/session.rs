@@ -40,6 +40,8 @@ pub(crate) enum Incoming {
         refused: bool,
     },
     Acked(u16),
+    /// PINGRESP: the broker has read everything up to the PINGREQ.
+    PingAnswered,
     Message {
         topic: String,
         payload: Bytes,
@@ -157,7 +159,8 @@ impl Session {
             }
             PacketType::PubAck => happened.push(Incoming::Acked(PubAck::read(header, packet).map_err(malformed)?.pkid)),
             PacketType::Publish => self.message(Publish::read(header, packet).map_err(malformed)?, happened)?,
-            // PINGRESP has done its work by arriving; [`known_type`] lets nothing else pass but UNSUBACK.
+            PacketType::PingResp => happened.push(Incoming::PingAnswered),
+            // [`known_type`] lets nothing else pass but UNSUBACK, which was not asked for.
             _ => {}
         }
         Ok(())
@@ -206,10 +209,10 @@ impl Session {
         written(Disconnect.write(&mut self.output));
     }
 
-    /// Does what is due: PINGREQ, or giving up on a broker that does not answer.
-    pub fn on_time(&mut self, now: Instant) -> Result<(), Error> {
+    /// Does what is due: PINGREQ (then true), or giving up on a broker that does not answer.
+    pub fn on_time(&mut self, now: Instant) -> Result<bool, Error> {
         if now < self.deadline() {
-            return Ok(());
+            return Ok(false);
         }
         if self.state != State::Open && now >= self.answer_by {
             let missing = if self.state == State::AwaitsConnack { "CONNACK" } else { "SUBACK" };
@@ -227,10 +230,11 @@ impl Session {
                 written(PingReq.write(&mut self.output));
                 self.pinged = Some(now);
                 self.last_sent = now;
+                return Ok(true);
             }
             None => {}
         }
-        Ok(())
+        Ok(false)
     }
 
     /// When a PINGREQ is due: after a keep-alive period without sending, as 3.1.2.10 demands, and after one without

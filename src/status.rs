@@ -45,6 +45,12 @@ pub enum Status {
     LOSANT_ERR_SYSTEM = -15,
     /// A defect in the library; it was contained and the device is closed. Please report it.
     LOSANT_ERR_INTERNAL = -16,
+    /// The outbox is full: the state was not accepted, or, in a dropped event, had to make room for newer ones.
+    LOSANT_ERR_OUTBOX_FULL = -17,
+    /// losant_device_close_timeout has been called: no states are accepted until the device is connected again.
+    LOSANT_ERR_CLOSING = -18,
+    /// Not everything was delivered within the time given.
+    LOSANT_ERR_NOT_DELIVERED = -19,
     /// The host name could not be resolved.
     LOSANT_ERR_RESOLVE = -20,
     /// The broker's host refused the TCP connection.
@@ -61,6 +67,8 @@ pub enum Status {
     LOSANT_ERR_PROTOCOL = -26,
     /// The broker refused the subscription to the command topic; states still flow.
     LOSANT_ERR_SUBSCRIBE_REFUSED = -27,
+    /// The broker went on answering, but never acknowledged a state: it goes out again on the next connection.
+    LOSANT_ERR_NOT_ACKNOWLEDGED = -28,
     /// CONNACK return code 1: the broker does not speak MQTT 3.1.1.
     LOSANT_ERR_PROTOCOL_VERSION = -30,
     /// CONNACK return code 2: the broker does not accept this device id.
@@ -123,6 +131,9 @@ impl Status {
         LOSANT_ERR_INVALID_TIME,
         LOSANT_ERR_SYSTEM,
         LOSANT_ERR_INTERNAL,
+        LOSANT_ERR_OUTBOX_FULL,
+        LOSANT_ERR_CLOSING,
+        LOSANT_ERR_NOT_DELIVERED,
         LOSANT_ERR_RESOLVE,
         LOSANT_ERR_REFUSED,
         LOSANT_ERR_TIMED_OUT,
@@ -131,6 +142,7 @@ impl Status {
         LOSANT_ERR_KEEP_ALIVE,
         LOSANT_ERR_PROTOCOL,
         LOSANT_ERR_SUBSCRIBE_REFUSED,
+        LOSANT_ERR_NOT_ACKNOWLEDGED,
         LOSANT_ERR_PROTOCOL_VERSION,
         LOSANT_ERR_DEVICE_ID,
         LOSANT_ERR_SERVER_UNAVAILABLE,
@@ -181,6 +193,9 @@ impl Status {
             LOSANT_ERR_INVALID_TIME => c"not a time in any accepted form",
             LOSANT_ERR_SYSTEM => c"the operating system refused a resource",
             LOSANT_ERR_INTERNAL => c"a defect in liblosant, contained",
+            LOSANT_ERR_OUTBOX_FULL => c"the outbox is full",
+            LOSANT_ERR_CLOSING => c"the device is being closed and accepts no states",
+            LOSANT_ERR_NOT_DELIVERED => c"not everything was delivered in time",
             LOSANT_ERR_RESOLVE => c"the host name could not be resolved",
             LOSANT_ERR_REFUSED => c"the connection was refused",
             LOSANT_ERR_TIMED_OUT => c"the connection was not complete within its deadline",
@@ -189,6 +204,7 @@ impl Status {
             LOSANT_ERR_KEEP_ALIVE => c"the broker no longer answers",
             LOSANT_ERR_PROTOCOL => c"the broker does not speak MQTT 3.1.1",
             LOSANT_ERR_SUBSCRIBE_REFUSED => c"the broker refused the command subscription",
+            LOSANT_ERR_NOT_ACKNOWLEDGED => c"the broker did not acknowledge a state",
             LOSANT_ERR_PROTOCOL_VERSION => c"the broker refused the protocol version (CONNACK 1)",
             LOSANT_ERR_DEVICE_ID => c"the broker refused the device id (CONNACK 2)",
             LOSANT_ERR_SERVER_UNAVAILABLE => c"the broker is unavailable (CONNACK 3)",

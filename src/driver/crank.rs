@@ -8,7 +8,7 @@ use super::{
 use crate::{
     connection::{Connection, Next, Readiness, Surroundings},
     device::{Device, Inner},
-    event::{Event, Trouble},
+    event::{Event, Happening, Trouble},
     status::{Error, Status::*},
     time::Now,
     transport::Stage::*,
@@ -31,7 +31,7 @@ pub(super) struct Crank<'a> {
     pub own: Option<Box<OwnPoll>>,
     /// For devices of the background thread: their place there.
     place: Option<Membership>,
-    events: VecDeque<Event>,
+    events: VecDeque<Happening>,
     outcome: Option<Result<(), Error>>,
 }
 
@@ -114,19 +114,32 @@ impl<'a> Crank<'a> {
             }
         };
         self.inner.online.store(ended.is_none() && connection.is_online(), Release);
+        // Also those that other threads have caused, by filling the outbox.
+        let outcomes = self.inner.outbox.lock().take_outcomes();
+        self.events.extend(outcomes.into_iter().map(Happening::Outcome));
         if let Some(why) = ended {
-            self.events.push_back(Event::Close(why));
+            self.events.push_back(Event::Close(why).into());
         }
+        self.inner.turns.count(&self.inner.outbox);
     }
 
     /// Calls the observers of what has happened.
     pub fn dispatch(&mut self) {
         let device = Device { inner: self.inner.clone() };
-        while let Some(event) = self.events.pop_front() {
-            if let Event::Close(why) = &event {
-                self.end(why);
+        while let Some(happening) = self.events.pop_front() {
+            match happening {
+                Happening::Event(event) => {
+                    if let Event::Close(why) = &event {
+                        self.end(why);
+                    }
+                    self.inner.observers.dispatch(&device, &event);
+                }
+                Happening::Outcome(outcome) => {
+                    for event in outcome.events() {
+                        self.inner.observers.dispatch(&device, &event);
+                    }
+                }
             }
-            self.inner.observers.dispatch(&device, &event);
         }
     }
 
@@ -167,6 +180,7 @@ impl<'a> Crank<'a> {
         }
         run.turner = None;
         run.given_back.notify_all();
+        self.inner.turns.count(&self.inner.outbox);
     }
 }
 

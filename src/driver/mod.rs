@@ -5,6 +5,7 @@
 
 mod background;
 mod crank;
+mod delivery;
 mod own;
 
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     status::{Error, Status::*},
 };
 use crank::Crank;
+pub(crate) use delivery::{Turns, close_timeout, flush};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use own::OwnPoll;
 use parking_lot::{Condvar, MutexGuard};
@@ -135,6 +137,7 @@ fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<MutexGuard<
     run.check_idle()?;
     run.own.make()?;
     let connection = inner.plan(&run, first_failure_ends)?;
+    inner.outbox.lock().set_closing(false);
     run.begin(Mode::Own, connection);
     Ok(run)
 }
@@ -165,6 +168,7 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), Error> {
     run.check_idle()?;
     let connection = inner.plan(&run, false)?;
     let membership = background::join(inner)?;
+    inner.outbox.lock().set_closing(false);
     run.begin(Mode::Background(membership), connection);
     run.signal();
     Ok(())

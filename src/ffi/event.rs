@@ -20,7 +20,7 @@ use std::{
 pub struct losant_event {
     /// What kind of event.
     pub r#type: EventType,
-    /// Close and error: the cause. LOSANT_OK for a close by losant_device_close.
+    /// Close, error and dropped: the cause. LOSANT_OK for a close by losant_device_close.
     pub status: Status,
     /// Close and error: how far the connection had come.
     pub stage: Stage,
@@ -55,6 +55,8 @@ pub struct losant_event {
     pub message: *const c_char,
     /// Length of message in bytes.
     pub message_len: usize,
+    /// Delivered and dropped: the id of the state, as losant_device_send_state_id gave it.
+    pub state_id: u64,
 }
 
 /// Receives events.
@@ -96,6 +98,7 @@ pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&lo
         topic_len: 0,
         message: ptr::null(),
         message_len: 0,
+        state_id: 0,
     };
     // The vector may move the texts, yet not the bytes that they own.
     let mut lend = |text: &[u8]| {
@@ -118,6 +121,8 @@ pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&lo
             (view.topic, view.topic_len) = lend(topic.as_bytes());
             (view.message, view.message_len) = lend(message);
         }
+        Event::Delivered { id } => view.state_id = *id,
+        Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, *cause),
     }
     call(&view);
 }

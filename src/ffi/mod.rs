@@ -13,6 +13,8 @@ mod device;
 
 mod options;
 
+mod limits;
+
 mod run;
 
 mod state;
@@ -29,6 +31,7 @@ pub use device::*;
 pub use event::*;
 pub use global::*;
 pub use handle::losant_device;
+pub use limits::*;
 pub use log::*;
 pub use observer::*;
 pub use options::*;

@@ -45,7 +45,7 @@ pub extern "C" fn losant_device_connect(device: *mut losant_device, blocking: bo
 pub extern "C" fn losant_device_loop(device: *mut losant_device, timeout_ms: c_int) -> Status {
     guard("losant_device_loop", || {
         let found = handle::find(device)?.device.clone();
-        found.turn(u64::try_from(timeout_ms).ok().map(Duration::from_millis))
+        found.turn(timeout(timeout_ms))
     })
 }
 
@@ -85,6 +85,59 @@ pub extern "C" fn losant_device_close(device: *mut losant_device) -> Status {
         let found = handle::find(device)?.device.clone();
         found.close()
     })
+}
+
+/// Accepts no more states, delivers what it can within a time, disconnects cleanly, and tells how many states are left.
+/// For the end of a program: whatever the network does, it returns in time.
+///
+/// Delivery keeps to the rate limit. What is left stays in the outbox, and goes out if the device is connected again; only
+/// then are states accepted again too. On a device that is not connecting or connected it only counts.
+///
+/// Where no other thread turns the loop, this one does, callbacks included. A callback that runs on another thread is
+/// waited for, at most a second longer than the time given; so do not hold a lock that a callback takes.
+///
+/// @param device the device
+/// @param timeout_ms milliseconds; 0: deliver only what can be sent at once; negative: as long as it takes
+/// @param left receives how many accepted states are not delivered; may be NULL
+/// @return LOSANT_OK, whatever is left; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_IN_CALLBACK inside a callback of any device
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_close_timeout(
+    device: *mut losant_device,
+    timeout_ms: c_int,
+    left: *mut u64,
+) -> Status {
+    guard("losant_device_close_timeout", || {
+        let found = handle::find(device)?.device.clone();
+        let count = found.close_timeout(timeout(timeout_ms))?;
+        // SAFETY: the caller passes NULL or a place for a number.
+        if let Some(left) = unsafe { left.as_mut() } {
+            *left = count;
+        }
+        Ok(())
+    })
+}
+
+/// Waits until every accepted state is delivered, those accepted meanwhile too.
+///
+/// Where no other thread turns the loop, this one does, callbacks included.
+///
+/// @param device the device
+/// @param timeout_ms milliseconds; negative: as long as it takes
+/// @return LOSANT_OK: all is delivered; LOSANT_ERR_NOT_DELIVERED: not within the time; LOSANT_ERR_INVALID_HANDLE;
+/// LOSANT_ERR_NOT_RUNNING if states wait and the device is not connecting or connected, or is closed meanwhile;
+/// LOSANT_ERR_IN_CALLBACK inside a callback of any device; LOSANT_ERR_SYSTEM. If the broker refused the device meanwhile,
+/// what losant_device_connect lists.
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_device_flush(device: *mut losant_device, timeout_ms: c_int) -> Status {
+    guard("losant_device_flush", || {
+        let found = handle::find(device)?.device.clone();
+        found.flush(timeout(timeout_ms))
+    })
+}
+
+/// A time to wait; negative is for ever.
+fn timeout(timeout_ms: c_int) -> Option<Duration> {
+    u64::try_from(timeout_ms).ok().map(Duration::from_millis)
 }
 
 /// A descriptor for epoll, libuv, GLib and the like: readable when losant_device_loop with timeout 0 has work to do. Only

@@ -1,0 +1,54 @@
+//! What waits for one topic, in order, and when the next message may go.
+
+use super::Entry;
+use crate::{
+    pacer::{Pace, Rate, Turn},
+    payload::FRAME,
+};
+use std::{collections::VecDeque, time::Instant};
+
+/// One topic's states that are not under way.
+#[derive(Debug)]
+pub(super) struct Lane {
+    /// Whose states these are: the device's own or a peripheral's.
+    pub id: Box<str>,
+    pub topic: Box<str>,
+    pub waiting: VecDeque<Entry>,
+    pub pace: Pace,
+}
+
+impl Lane {
+    pub fn new(id: &str, rate: Rate) -> Self {
+        let mut lane = Lane { id: "".into(), topic: "".into(), waiting: VecDeque::new(), pace: Pace::new(rate) };
+        lane.rename(id);
+        lane
+    }
+
+    /// Gives the lane to another peripheral.
+    pub fn rename(&mut self, id: &str) {
+        self.id = id.into();
+        self.topic = format!("losant/{id}/state").into();
+    }
+
+    /// Whether nothing waits and no window remembers anything.
+    pub fn is_unused(&mut self, now: Instant) -> bool {
+        self.waiting.is_empty() && self.pace.window().used(now) == 0
+    }
+
+    /// Whether a message may go out on this topic. Those of the last third of a window are spread only where merging
+    /// makes up for it.
+    pub fn turn(&mut self, now: Instant, merging: bool) -> Turn {
+        self.pace.turn(now, merging)
+    }
+
+    /// How many of the waiting states, at least one, fit into an array of this many bytes.
+    pub fn fitting(&self, bytes: usize) -> usize {
+        // The brackets, and one comma fewer than counted below.
+        let mut size = 1;
+        let fits = |entry: &&Entry| {
+            size += entry.json.len() + FRAME + 1;
+            size <= bytes
+        };
+        self.waiting.iter().take_while(fits).count().max(1)
+    }
+}
