@@ -2,7 +2,11 @@
 //! application within 15 s get all of its devices refused. A gateway host with a thousand devices would do that after
 //! every outage.
 
-use crate::pacer::{Rate, Window};
+use crate::{
+    options::{DAY_MS, check_range, check_size},
+    pacer::{Rate, Window},
+    status::Error,
+};
 use once_cell::sync::Lazy;
 use parking_lot::Mutex;
 use std::{
@@ -33,9 +37,13 @@ const PLATFORM: Rate = Rate { messages: 300, window: Duration::from_secs(15) };
 /// The process's own.
 static LIMIT: Lazy<Arc<Limit>> = Lazy::new(|| Limit::new(PLATFORM));
 
-/// Changes the limit of the process; no attempts at all is no limit.
-pub(crate) fn set(attempts: usize, window: Duration) {
-    LIMIT.window.lock().set_rate(Rate { messages: attempts, window });
+/// Sets how many connections the whole process may begin in any window of `window_ms`, over all devices: up to 100,000,
+/// 0 for no limit; 1 ms to a day. The defaults are Losant's limit for one application: 300, 15,000.
+pub fn set_connect_limit(attempts: u32, window_ms: u64) -> Result<(), Error> {
+    let messages = check_size("attempts", "", attempts.into(), 0..=100_000)?;
+    check_range("window_ms", "ms", window_ms, 1..=DAY_MS)?;
+    LIMIT.window.lock().set_rate(Rate { messages, window: Duration::from_millis(window_ms) });
+    Ok(())
 }
 
 /// Begins an attempt, or tells when to ask again. `random` is uniform in 0..1: those who wait do not all ask at once.

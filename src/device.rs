@@ -5,7 +5,7 @@ use crate::{
     driver::{self, Turns},
     event::{Event, EventType},
     observers::{ObserverId, Observers},
-    options::{self, Options, Transport},
+    options::{self, DAY_MS, Options, Transport},
     outbox::{Counters, Limits, Outbox, WhenFull},
     pacer::Rate,
     payload,
@@ -50,9 +50,6 @@ pub(crate) struct Inner {
     pub run: Mutex<driver::Run>,
     options: Mutex<Options>,
 }
-
-/// Longest time that a setter takes, in milliseconds: a day.
-const DAY_MS: u64 = 86_400_000;
 
 impl Device {
     /// A device that is not connected yet. `device_id` is the MQTT client id and part of the topics; `login` the access

@@ -29,6 +29,7 @@ mod status;
 mod time;
 mod transport;
 
+pub use connect_limit::set_connect_limit;
 pub use device::Device;
 pub use event::{Event, EventType, Trouble};
 pub use observers::{Callback, ObserverId};

@@ -48,6 +48,9 @@ pub(crate) struct Options {
     pub limits: Limits,
 }
 
+/// Longest time that a setter takes, in milliseconds: a day.
+pub(crate) const DAY_MS: u64 = 86_400_000;
+
 /// The length of the platform's throttle window.
 const WINDOW: Duration = Duration::from_secs(15);
 

@@ -6,11 +6,10 @@ use super::{
 };
 use crate::{
     connect_limit,
-    options::{check_range, check_size},
     outbox::WhenFull,
     status::{Error, Status, Status::*},
 };
-use std::{ffi::c_int, time::Duration};
+use std::ffi::c_int;
 
 /// Sets how much the outbox holds before it is full. The defaults, 50,000 states and 8 MB, keep a night of one state a
 /// second, in a size that a device with 64 MB of memory can spare.
@@ -101,10 +100,5 @@ pub extern "C" fn losant_device_set_rate_limit(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_ARGUMENT
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_set_connect_limit(attempts: u32, window_ms: u32) -> Status {
-    guard("losant_set_connect_limit", || {
-        let attempts = check_size("attempts", "", attempts.into(), 0..=100_000)?;
-        check_range("window_ms", "ms", window_ms.into(), 1..=86_400_000)?;
-        connect_limit::set(attempts, Duration::from_millis(window_ms.into()));
-        Ok(())
-    })
+    guard("losant_set_connect_limit", || connect_limit::set_connect_limit(attempts, window_ms.into()))
 }

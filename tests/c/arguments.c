@@ -89,6 +89,20 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "max_ms", losant_device_set_reconnect_delay(device, 5, 86400001));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "timeout_ms", losant_device_set_connect_timeout(device, 0));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "timeout_ms", losant_device_set_connect_timeout(device, 86400001));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "states", losant_device_set_outbox_limits(device, 0, 1024));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "states", losant_device_set_outbox_limits(device, 10000001, 1024));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_outbox_limits(device, 1, 1023));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_outbox_limits(device, 1, 1073741825));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "policy", losant_device_set_when_full(device, 2));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 10001));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 1023));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 262145));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "per_topic", losant_device_set_rate_limit(device, 100001, 1, 1));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "per_connection", losant_device_set_rate_limit(device, 1, 100001, 1));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "window_ms", losant_device_set_rate_limit(device, 1, 1, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "attempts", losant_set_connect_limit(100001, 1));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "window_ms", losant_set_connect_limit(1, 86400001));
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "fd", losant_device_fd(device, NULL));
     CHECK_OK(losant_device_fd(device, &fd));
     /* Once it runs, options are fixed. */
@@ -103,6 +117,11 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_qos(device, 0));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_reconnect_delay(device, 1, 2));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_connect_timeout(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_outbox_limits(device, 1, 1024));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_when_full(device, 0));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_in_flight(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_merge_limit(device, 0));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_rate_limit(device, 1, 1, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, false));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, true));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_start(device));
@@ -135,11 +154,19 @@ static void states(losant_device *device)
     free(largest);
     free(too_large);
 
-    uint64_t accepted = 0, value = 77;
+    uint64_t accepted = 0, value = 77, id = 77;
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "id", losant_device_send_state_id(device, "{}", 0, NULL));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state_id(device, "{", 0, &id));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "peripheral_id", losant_device_send_peripheral_state(device, NULL, "{}", 0, &id));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "peripheral_id",
+            losant_device_send_peripheral_state(device, "a/b", "{}", 0, &id));
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_peripheral_state(device, "a", "{", 0, &id));
+    CHECK(id == 77);
+    REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_flush(device, 0));
     CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &accepted));
     CHECK(accepted == 1);
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 0, &value));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 7, &value));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 9, &value));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, -1, &value));
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "value", losant_device_counter(device, LOSANT_COUNTER_SENT, NULL));
     CHECK(value == 77);
@@ -149,7 +176,7 @@ static void observers(losant_device *device)
 {
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_add_event_observer(device, 1, NULL, NULL));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 0, ignore, NULL));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 6, ignore, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 8, ignore, NULL));
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_remove_event_observer(device, 1, NULL, NULL));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_remove_event_observer(device, 0, ignore, NULL));
     REFUSED(LOSANT_ERR_NO_SUCH_OBSERVER, "observer", losant_device_remove_event_observer(device, 1, ignore, NULL));

@@ -178,9 +178,16 @@ MAYBE_UNUSED static void tell(losant_device *device, const losant_event *event, 
         say("command\t%s\t%s\t%" PRId64 "\t%s\t%s\t%s", event->name, event->payload, event->time_ms, event->time,
             event->topic, event->message);
         break;
+    case LOSANT_EVENT_DELIVERED:
+        say("delivered\t%" PRIu64, event->state_id);
+        break;
+    case LOSANT_EVENT_DROPPED:
+        say("dropped\t%" PRIu64 "\t%d", event->state_id, (int)event->status);
+        break;
     }
 }
 
+/* All but the ends of states. */
 MAYBE_UNUSED static void tell_everything(losant_device *device)
 {
     for (int type = LOSANT_EVENT_CONNECT; type <= LOSANT_EVENT_ERROR; type++) {

@@ -27,6 +27,11 @@ static void refused_everywhere(losant_device *device)
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_qos(device, 1));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_reconnect_delay(device, 1, 2));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_connect_timeout(device, 1000));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_outbox_limits(device, 1, 1024));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_when_full(device, LOSANT_WHEN_FULL_DROP_OLDEST));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_in_flight(device, 1));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_merge_limit(device, 0));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_set_rate_limit(device, 1, 1, 1));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_connect(device, true));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_connect(device, false));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_loop(device, -1));
@@ -36,6 +41,10 @@ static void refused_everywhere(losant_device *device)
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_fd(device, &fd));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_next_timeout(device, &timeout));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_send_state(device, "{}", 0));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_send_state_id(device, "{}", 0, &value));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_send_peripheral_state(device, "p", "{}", 0, &value));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_flush(device, -1));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_close_timeout(device, -1, &value));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_counter(device, LOSANT_COUNTER_SENT, &value));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE,
                  losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL));

@@ -1,0 +1,164 @@
+//! One device at one simulator, and all that must hold in the end.
+
+use losant::{Device, Event, EventType};
+use losant_simulator::{Config, DeviceConfig, Simulator};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Condvar, Mutex},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+/// How long a test waits for what must happen.
+pub const DEADLINE: Duration = Duration::from_secs(120);
+/// How often the device has connected.
+#[derive(Default)]
+struct Connects {
+    count: Mutex<usize>,
+    changed: Condvar,
+}
+
+/// When a state may say that it was measured.
+type Times = std::ops::RangeInclusive<i64>;
+
+pub struct Course {
+    pub simulator: Simulator,
+    pub device: Device,
+    /// What each accepted state was: whose, and from when. Its number is in its data.
+    accepted: BTreeMap<u64, (String, Times)>,
+    ends: Arc<Mutex<BTreeMap<u64, Vec<EventType>>>>,
+    connects: Arc<Connects>,
+}
+
+pub fn now_ms() -> i64 {
+    i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+impl Course {
+    /// A gateway of the peripherals `a` and `b`, not connected yet. Windows and bans run so many times faster than on the
+    /// platform.
+    pub fn new(time_scale: u32) -> Course {
+        let mut gateway = DeviceConfig::new("gateway", "key", "secret");
+        gateway.peripherals = vec!["a".to_owned(), "b".to_owned()];
+        let config = Config { time_scale: time_scale.into(), ..Config::new(vec![gateway]) };
+        let simulator = Simulator::start(config).unwrap();
+        let device = Device::new("gateway", Some(("key", "secret"))).unwrap();
+        device.set_host("127.0.0.1").unwrap();
+        device.set_port(simulator.port()).unwrap();
+        device.set_secure(false).unwrap();
+        device.set_reconnect_delay(1, 30).unwrap();
+        device.set_keep_alive(1).unwrap();
+        device.set_connect_timeout(1_000).unwrap();
+        device.set_rate_limit(30, 300, u64::from(15_000 / time_scale)).unwrap();
+
+        let ends: Arc<Mutex<BTreeMap<u64, Vec<EventType>>>> = Arc::default();
+        for kind in [EventType::LOSANT_EVENT_DELIVERED, EventType::LOSANT_EVENT_DROPPED] {
+            let ends = ends.clone();
+            device.add_observer(kind, move |_, event| {
+                if let Event::Delivered { id } | Event::Dropped { id, .. } = event {
+                    ends.lock().unwrap().entry(*id).or_default().push(kind);
+                }
+            });
+        }
+        let connects = Arc::new(Connects::default());
+        for kind in [EventType::LOSANT_EVENT_CONNECT, EventType::LOSANT_EVENT_RECONNECT] {
+            let connects = connects.clone();
+            device.add_observer(kind, move |_, _| {
+                *connects.count.lock().unwrap() += 1;
+                connects.changed.notify_all();
+            });
+        }
+        Course { simulator, device, accepted: BTreeMap::new(), ends, connects }
+    }
+
+    /// Waits until the device has connected that often.
+    pub fn wait_for_connects(&self, times: usize) {
+        let count = self.connects.count.lock().unwrap();
+        let waited = self.connects.changed.wait_timeout_while(count, DEADLINE, |count| *count < times).unwrap();
+        assert!(!waited.1.timed_out(), "never connected {times} times");
+    }
+
+    /// Reports one state, of the gateway or a peripheral.
+    pub fn send(&mut self, whose: &str, time_ms: i64) {
+        let number = self.accepted.len() + 1;
+        let state = format!("{{\"n\":{number},\"text\":\"{}\"}}", "x".repeat(number % 50));
+        let before = now_ms();
+        let id = match whose {
+            "gateway" => self.device.send_state(&state, time_ms),
+            peripheral => self.device.send_peripheral_state(peripheral, &state, time_ms),
+        };
+        let times = if time_ms > 0 { time_ms..=time_ms } else { before + time_ms..=now_ms() + time_ms };
+        assert_eq!(id, Ok(number as u64), "ids count accepted states");
+        self.accepted.insert(number as u64, (whose.to_owned(), times));
+    }
+
+    /// Everything is delivered, closed, and as it should be.
+    pub fn finish(self) -> Summary {
+        assert_eq!(self.device.flush(Some(DEADLINE)), Ok(()), "all is delivered in the end");
+        assert_eq!(self.device.close_timeout(Some(DEADLINE)), Ok(0));
+
+        assert_eq!(self.simulator.bans(), [], "nobody is banned");
+        assert_eq!(self.simulator.violations(), [], "no rule is broken");
+        assert_eq!(self.simulator.rejected(), [], "no payload is refused");
+        let mut arrived: BTreeMap<u64, usize> = BTreeMap::new();
+        let mut last: BTreeMap<String, u64> = BTreeMap::new();
+        self.simulator.read(|records| {
+            for record in &records.states {
+                let number = record.state.data["n"].as_u64().unwrap();
+                let (whose, times) = &self.accepted[&number];
+                assert_eq!(&record.device, whose);
+                assert!(
+                    times.contains(&record.state.time_ms),
+                    "{number}: {} is not in {times:?}",
+                    record.state.time_ms
+                );
+                let last = last.entry(record.device.clone()).or_default();
+                // One that comes again comes with those behind it.
+                assert!(number > *last || arrived.contains_key(&number), "{number} comes after {last}");
+                *last = number.max(*last);
+                *arrived.entry(number).or_default() += 1;
+            }
+        });
+        let lost: Vec<&u64> = self.accepted.keys().filter(|number| !arrived.contains_key(number)).collect();
+        assert!(lost.is_empty(), "lost: {lost:?}");
+        let ends = self.ends.lock().unwrap();
+        assert_eq!(ends.keys().collect::<BTreeSet<_>>(), self.accepted.keys().collect(), "each state has its end");
+        assert!(ends.values().all(|ends| *ends == [EventType::LOSANT_EVENT_DELIVERED]), "and just one: {ends:?}");
+
+        let counters = self.device.counters();
+        assert_eq!((counters.accepted, counters.delivered), (self.accepted.len() as u64, self.accepted.len() as u64));
+        Summary {
+            states: self.accepted.len(),
+            duplicates: arrived.values().map(|times| times - 1).sum(),
+            messages: counters.messages as usize,
+            connections: *self.connects.count.lock().unwrap(),
+            faults: self.simulator.read(|records| records.faults.len()),
+        }
+    }
+}
+
+/// What a course came to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Summary {
+    pub states: usize,
+    pub duplicates: usize,
+    pub messages: usize,
+    pub connections: usize,
+    pub faults: usize,
+}
+
+impl Summary {
+    pub fn add(&mut self, other: Summary) {
+        self.states += other.states;
+        self.duplicates += other.duplicates;
+        self.messages += other.messages;
+        self.connections += other.connections;
+        self.faults += other.faults;
+    }
+}
+
+/// The largest number of these moments in any window.
+pub fn most_within(window: Duration, moments: &[Instant]) -> usize {
+    let count =
+        |(at, first): (usize, &Instant)| moments[at..].iter().take_while(|time| **time < *first + window).count();
+    moments.iter().enumerate().map(count).max().unwrap_or(0)
+}

@@ -1,0 +1,70 @@
+//! The platform's own pace.
+
+use crate::course::{Course, DEADLINE, most_within, now_ms};
+use std::time::{Duration, Instant};
+
+/// A night without a network, one state a second: within one window it is all at the platform.
+#[test]
+fn a_backlog_of_eight_hours_drains_within_one_window() {
+    let mut course = Course::new(1);
+    let begin = now_ms() - 28_800 * 1000;
+    for second in 0..28_800 {
+        course.send("gateway", begin + second * 1000);
+    }
+    let connected = Instant::now();
+    course.device.start().unwrap();
+    assert_eq!(course.device.flush(Some(DEADLINE)), Ok(()));
+    let took = connected.elapsed();
+    let summary = course.finish();
+    println!("28,800 states in {} messages, {took:?}", summary.messages);
+    assert!(summary.messages <= 30, "{}", summary.messages);
+}
+
+/// More states than the platform takes messages, for longer than a window: they go on arriving, a second or two late.
+#[test]
+fn under_a_lasting_overload_states_go_on_arriving() {
+    let mut course = Course::new(10);
+    course.device.start().unwrap();
+    course.wait_for_connects(1);
+    let begin = Instant::now();
+    // Three windows of the simulator.
+    while begin.elapsed() < Duration::from_millis(4_500) {
+        course.send("gateway", 0);
+        course.send("a", 0);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let latest = course.simulator.read(|records| {
+        records.states.iter().map(|record| record.arrival_ms - record.state.time_ms).max().unwrap_or(0)
+    });
+    println!("the oldest was {latest} ms late");
+    let arrivals: Vec<Instant> = course.simulator.read(|records| {
+        let first = records.states.iter().filter(|record| record.index == 0 && record.device == "gateway");
+        first.map(|record| record.arrival).collect()
+    });
+    assert!(most_within(Duration::from_millis(1500), &arrivals) <= 30);
+    course.finish();
+}
+
+/// A peripheral's few states do not wait behind another's thousands.
+#[test]
+fn topics_do_not_wait_for_each_other() {
+    let mut course = Course::new(1);
+    course.device.set_merge_limit(1024).unwrap();
+    for _ in 0..3_000 {
+        course.send("gateway", 0);
+    }
+    course.send("a", 0);
+    course.send("b", 0);
+    course.device.start().unwrap();
+    let both = |records: &losant_simulator::Records| {
+        let came = |whose| records.states.iter().any(|record| record.device == whose);
+        came("a") && came("b")
+    };
+    assert!(course.simulator.wait_until(both, DEADLINE));
+    let ahead =
+        course.simulator.read(|records| records.states.iter().filter(|record| record.device == "gateway").count());
+    assert!(ahead < 300, "{ahead} of the gateway's came before");
+    // The rest would take minutes at the platform's pace.
+    course.device.close().unwrap();
+    assert_eq!(course.simulator.bans(), []);
+}
