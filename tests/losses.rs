@@ -18,6 +18,8 @@ fn steady(lane: Lane, port: u16, way: &str, keep_alive_s: &str) -> Process {
 #[derive(Default)]
 struct Arrivals {
     last: usize,
+    /// Those that came again.
+    repeated: usize,
 }
 
 impl Arrivals {
@@ -29,16 +31,17 @@ impl Arrivals {
             let (_, data) = message.text().split_once(",\"data\":{\"n\":").expect("a state of this test");
             let number: usize = data.trim_end_matches('}').parse().expect("its number");
             assert!(number <= self.last + 1, "after {} came {number}", self.last);
+            self.repeated += usize::from(number <= self.last);
             self.last = self.last.max(number);
         }
     }
 }
 
-fn closes_with_everything_delivered(mut program: Process, states: usize) {
+fn closes_with_everything_delivered(mut program: Process, states: usize, arrivals: &Arrivals) {
     program.end_input();
     let told = program.finish();
     let counters = told.last().unwrap();
-    println!("{counters}");
+    println!("{counters}, came again {}", arrivals.repeated);
     assert!(
         counters.starts_with(&format!("accepted {states}, delivered {states}, dropped 0, queued 0, resent ")),
         "{counters}"
@@ -63,7 +66,7 @@ fn restart(lane: Lane, way: &str) {
     program.say("send 40");
     program.expect("reconnect");
     arrivals.wait_for(2100, &mut observer);
-    closes_with_everything_delivered(program, 2100);
+    closes_with_everything_delivered(program, 2100, &arrivals);
 }
 
 fn broker_killed_and_restarted(lane: Lane) {
@@ -100,7 +103,7 @@ fn link_gone_silent(lane: Lane) {
         proxy.recover();
         program.expect("reconnect");
         arrivals.wait_for(30, &mut observer);
-        closes_with_everything_delivered(program, 30);
+        closes_with_everything_delivered(program, 30, &arrivals);
     }
 }
 

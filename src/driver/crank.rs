@@ -179,6 +179,7 @@ impl<'a> Crank<'a> {
             run.signal();
         }
         run.turner = None;
+        run.waits_for_delivery = false;
         run.given_back.notify_all();
         self.inner.turns.count(&self.inner.outbox);
     }

@@ -25,6 +25,11 @@ pub(crate) struct Turns {
 }
 
 impl Turns {
+    /// How many there were.
+    pub fn seen(&self) -> u64 {
+        self.count.load(SeqCst)
+    }
+
     /// A turn is over, or whoever turned has let go.
     pub fn count(&self, outbox: &Mutex<Outbox>) {
         self.count.fetch_add(1, SeqCst);
@@ -39,7 +44,7 @@ impl Turns {
     fn wait(&self, seen: u64, outbox: &Mutex<Outbox>, until: Option<Instant>) {
         self.waiting.fetch_add(1, SeqCst);
         let mut outbox = outbox.lock();
-        while self.count.load(SeqCst) == seen {
+        while self.seen() == seen {
             match until {
                 Some(until) if self.counted.wait_until(&mut outbox, until).timed_out() => break,
                 Some(_) => {}
@@ -96,15 +101,18 @@ pub(crate) fn close_timeout(inner: &Arc<Inner>, timeout: Option<Duration>) -> Re
 /// time.
 fn turn_until(inner: &Arc<Inner>, until: Option<Instant>, done: impl Fn() -> bool) -> Result<(), Error> {
     loop {
-        let seen = inner.turns.count.load(SeqCst);
-        if done() || until.is_some_and(|until| Instant::now() >= until) {
+        let seen = inner.turns.seen();
+        if done() {
             return Ok(());
         }
         if !inner.run.lock().is_running() {
             return Err(Error::new(LOSANT_ERR_NOT_RUNNING, "the device is not connecting or connected"));
         }
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Ok(());
+        }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        match super::turn(inner, left) {
+        match super::turn_as(inner, left, Some(seen)) {
             Ok(()) => {}
             // Another thread is in the loop, or it is the background thread's.
             Err(e) if matches!(e.status, LOSANT_ERR_BUSY | LOSANT_ERR_NOT_RUNNING) => {

@@ -34,6 +34,8 @@ pub(crate) struct Run {
     /// Here unless someone is turning it.
     connection: Option<Box<Connection>>,
     turner: Option<ThreadId>,
+    /// Whether that one only waits for delivery: threads that come to turn the loop meanwhile wait with it.
+    waits_for_delivery: bool,
     /// Signalled when there is no turner any more.
     given_back: Arc<Condvar>,
     close_requested: bool,
@@ -143,20 +145,32 @@ fn begin_own(inner: &Arc<Inner>, first_failure_ends: bool) -> Result<MutexGuard<
 }
 
 pub(crate) fn turn(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), Error> {
+    turn_as(inner, timeout, None)
+}
+
+/// `after`: the turn that someone who waits for delivery has seen last; at once back if there was another since.
+fn turn_as(inner: &Arc<Inner>, timeout: Option<Duration>, after: Option<u64>) -> Result<(), Error> {
     let mut run = inner.run.lock();
     if !run.is_running() {
         run.own.drain();
     }
     run.check_own()?;
     let elsewhere = run.turner.is_some_and(|turner| turner != thread::current().id());
-    if elsewhere && (run.close_requested || run.connection.is_some()) {
-        // The other thread is not in the loop: it closes the device, or is still in the observers of the close before.
+    if elsewhere && (run.close_requested || run.connection.is_some() || run.waits_for_delivery) {
+        // The other thread is not in the loop of its own: it closes the device, is still in the observers of the close
+        // before, or flushes.
         let given_back = run.given_back.clone();
         match timeout {
             Some(timeout) => drop(given_back.wait_for(&mut run, timeout)),
             None => given_back.wait(&mut run),
         }
         return Ok(());
+    }
+    if run.turner.is_none() {
+        if after.is_some_and(|seen| seen != inner.turns.seen()) {
+            return Ok(());
+        }
+        run.waits_for_delivery = after.is_some();
     }
     let mut crank = Crank::take_locked(inner, run)?;
     crank.turn_own(timeout)?;
@@ -212,28 +226,33 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
     Ok(())
 }
 
+pub(crate) fn shut_down(inner: &Arc<Inner>) {
+    end_now(inner);
+    if !in_callback() {
+        background::reap();
+    }
+}
+
 /// Ends the connection here and now unless another thread, or this one further up the stack, is at work on it: then that
 /// one does it as soon as it is back in the library. The background thread is back in a moment, for no callback of the
 /// device runs any more; it is waited for, so that it can end.
-pub(crate) fn shut_down(inner: &Arc<Inner>) {
+fn end_now(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
-    if run.is_running() {
-        run.close_requested = true;
-        if run.turner.is_some() {
-            run.signal();
-            let (here, given_back) = (thread::current().id(), run.given_back.clone());
-            let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
-            while background && run.turner.is_some_and(|turner| turner != here) {
-                given_back.wait(&mut run);
-            }
-        } else if let Ok(crank) = Crank::take_locked(inner, run) {
+    if !run.is_running() {
+        return;
+    }
+    run.close_requested = true;
+    if run.turner.is_none() {
+        if let Ok(crank) = Crank::take_locked(inner, run) {
             crank.finish();
         }
-    } else {
-        drop(run);
+        return;
     }
-    if !in_callback() {
-        background::reap();
+    run.signal();
+    let (here, given_back) = (thread::current().id(), run.given_back.clone());
+    let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
+    while background && run.turner.is_some_and(|turner| turner != here) {
+        given_back.wait(&mut run);
     }
 }
 

@@ -119,7 +119,8 @@ pub unsafe extern "C" fn losant_device_close_timeout(
 
 /// Waits until every accepted state is delivered, those accepted meanwhile too.
 ///
-/// Where no other thread turns the loop, this one does, callbacks included.
+/// Where no other thread turns the loop, this one does, callbacks included; a thread that calls losant_device_loop
+/// meanwhile waits with it.
 ///
 /// @param device the device
 /// @param timeout_ms milliseconds; negative: as long as it takes

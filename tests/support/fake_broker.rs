@@ -16,6 +16,8 @@ pub struct Answers {
     pub suback: Option<u8>,
     /// Bytes instead of CONNACK.
     pub garbage: Option<&'static [u8]>,
+    /// No PUBACK.
+    pub keeps_acks: bool,
 }
 
 /// Serves until the process ends; its threads hold nothing else.
@@ -70,7 +72,7 @@ fn converse(mut stream: TcpStream, answers: Answers) -> io::Result<()> {
                     stream.write_all(&[0x90, 3, body[0], body[1], code])?;
                 }
             }
-            3 if first & 6 == 2 => {
+            3 if first & 6 == 2 && !answers.keeps_acks => {
                 // PUBACK with the packet id, which stands behind the topic.
                 let at = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
                 stream.write_all(&[0x40, 2, body[at], body[at + 1]])?;
