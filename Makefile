@@ -8,8 +8,7 @@ MAKEFLAGS += --no-print-directory
 BUILD := build
 SO := target/release/liblosant.so
 BUILD_PACKAGES := cmake pkg-config libssl-dev
-DEMO_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients openssl
-TEST_PACKAGES := $(DEMO_PACKAGES) g++ valgrind
+TEST_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients g++ valgrind
 
 # Debian keeps mosquitto where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
@@ -23,10 +22,12 @@ CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## the C example against a private broker; TRANSPORT=tcp, tls, ws or wss (installs what is missing)
-	scripts/install-deps $(DEMO_PACKAGES)
+# The simulator is a debug build: optimised it takes as long to build, and the tests need this one.
+demo: ## the C example against the simulator; TRANSPORT=tcp, tls, ws or wss (installs what is missing)
+	scripts/install-deps $(BUILD_PACKAGES)
 	$(MAKE) lib
-	scripts/demo $(TRANSPORT) $(BUILD)/examples-c/temperature
+	cargo build --locked --target-dir target -p losant-simulator
+	scripts/demo $(TRANSPORT) target/debug/losant-simulator $(BUILD)/examples-c/temperature
 
 test: ## all tests (installs what is missing)
 	scripts/install-deps $(TEST_PACKAGES)

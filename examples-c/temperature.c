@@ -75,6 +75,7 @@ int main(void) {
 
     check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL), "observer");
     check(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, on_connect, NULL), "observer");
     check(losant_device_connect(device, false), "connect");
 
     /* The loop waits for the network until the next reading is due. Readings taken without a connection are kept, with

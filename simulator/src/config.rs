@@ -1,6 +1,7 @@
 //! What a simulator is told before it starts.
 
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -87,6 +88,18 @@ pub struct Identity {
     pub certificate_pem: Vec<u8>,
     /// Its private key in PKCS #8.
     pub key_pem: Vec<u8>,
+}
+
+impl Identity {
+    /// A new one for these host names and addresses, signed by itself: a client that trusts the certificate as a root
+    /// trusts the listener.
+    ///
+    /// # Errors
+    /// A name is none, or no key can be made.
+    pub fn self_signed(names: Vec<String>) -> io::Result<Self> {
+        let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+        Ok(Self { certificate_pem: made.cert.pem().into_bytes(), key_pem: made.key_pair.serialize_pem().into_bytes() })
+    }
 }
 
 impl fmt::Debug for Identity {

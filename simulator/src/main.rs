@@ -1,16 +1,17 @@
 //! The simulator as a program: records go to stdout, commands and faults come from stdin.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
+use clap::{ArgGroup, Parser};
 use losant_simulator::{Config, DeviceConfig, Identity, Input, Simulator, Transport, parse};
 
 /// Stands in for the Losant platform: prints the states that devices report, and sends the commands typed here.
 #[derive(Parser)]
+#[command(group = ArgGroup::new("identity").args(["cert", "self_signed"]))]
 struct Options {
     /// A device of the application; may be given many times. Peripherals make it a gateway.
     #[arg(long, value_name = "ID:KEY:SECRET[:PERIPHERAL,…]", required = true, value_parser = device)]
@@ -18,24 +19,28 @@ struct Options {
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
-    /// The port for MQTT on TCP; 0 takes a free one.
-    #[arg(long, default_value_t = 1883)]
-    port: u16,
+    /// The port for MQTT on TCP; 0 takes a free one, here and below. When no port is given at all, it is 1883.
+    #[arg(long)]
+    port: Option<u16>,
     /// The port for TLS.
-    #[arg(long, requires_all = ["cert", "key"])]
+    #[arg(long, requires = "identity")]
     tls_port: Option<u16>,
     /// The port for WebSocket.
     #[arg(long)]
     ws_port: Option<u16>,
     /// The port for WebSocket on TLS.
-    #[arg(long, requires_all = ["cert", "key"])]
+    #[arg(long, requires = "identity")]
     wss_port: Option<u16>,
     /// The certificate for TLS, in PEM.
-    #[arg(long)]
+    #[arg(long, value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
     /// Its private key, in PEM (PKCS #8).
-    #[arg(long)]
+    #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// Instead of these two: make a certificate for localhost and the address of --host, and write it here for devices
+    /// to trust. The key stays in memory.
+    #[arg(long, value_name = "FILE")]
+    self_signed: Option<PathBuf>,
     /// The windows and bans run this many times faster than the clock.
     #[arg(long, default_value_t = 1.0)]
     time_scale: f64,
@@ -73,22 +78,44 @@ quit";
 
 /// A reader that has gone ends nothing.
 fn say(line: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
 }
 
-fn config(options: Options) -> std::io::Result<Config> {
+fn with_name(file: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(file).map_err(|error| with_name(file, &error))
+}
+
+fn config(options: Options) -> io::Result<Config> {
     let mut config = Config::new(options.device);
     config.host = options.host;
-    config.listeners = vec![(Transport::Tcp, options.port)];
-    let more = [
+    let ports = [
+        (Transport::Tcp, options.port),
         (Transport::Tls, options.tls_port),
         (Transport::WebSocket, options.ws_port),
         (Transport::SecureWebSocket, options.wss_port),
     ];
-    config.listeners.extend(more.into_iter().filter_map(|(transport, port)| Some((transport, port?))));
+    config.listeners = ports.into_iter().filter_map(|(transport, port)| Some((transport, port?))).collect();
+    if config.listeners.is_empty() {
+        config.listeners.push((Transport::Tcp, 1883));
+    }
     if let (Some(cert), Some(key)) = (options.cert, options.key) {
-        config.identity = Some(Identity { certificate_pem: std::fs::read(cert)?, key_pem: std::fs::read(key)? });
+        let (certificate_pem, key_pem) = (read(&cert)?, read(&key)?);
+        config.identity = Some(Identity { certificate_pem, key_pem });
+    }
+    if let Some(file) = options.self_signed {
+        let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
+        let host = options.host.to_string();
+        if !names.contains(&host) {
+            names.push(host);
+        }
+        let identity = Identity::self_signed(names)?;
+        std::fs::write(&file, &identity.certificate_pem).map_err(|error| with_name(&file, &error))?;
+        config.identity = Some(identity);
     }
     config.time_scale = options.time_scale;
     config.ban_connack = options.ban_connack;
@@ -108,8 +135,8 @@ fn main() -> ExitCode {
         say(&format!("listening {} {port}", transport.name()));
     }
     say("ready");
-    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-        match parse(&line) {
+    for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
+        match parse(&String::from_utf8_lossy(&line)) {
             Ok(Input::Empty) => {}
             Ok(Input::Help) => say(HELP),
             Ok(Input::Quit) => return ExitCode::SUCCESS,
@@ -136,5 +163,40 @@ fn main() -> ExitCode {
     // Without a terminal, a signal ends the program.
     loop {
         std::thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(more: &str) -> Option<Options> {
+        let always = ["losant-simulator", "--device=d:key:secret"];
+        Options::try_parse_from(always.into_iter().chain(more.split_whitespace())).ok()
+    }
+
+    #[test]
+    fn only_the_ports_that_are_given_are_opened() {
+        let table = [
+            ("", vec![(Transport::Tcp, 1883)]),
+            ("--port=0", vec![(Transport::Tcp, 0)]),
+            ("--ws-port=80", vec![(Transport::WebSocket, 80)]),
+            ("--ws-port=80 --port=0", vec![(Transport::Tcp, 0), (Transport::WebSocket, 80)]),
+        ];
+        for (given, expected) in table {
+            let config = options(given).map(config).expect("options").expect("a configuration");
+            assert_eq!(config.listeners, expected, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn tls_needs_one_certificate() {
+        assert!(options("--tls-port=0").is_none());
+        assert!(options("--wss-port=0 --cert=c.pem").is_none());
+        assert!(options("--tls-port=0 --cert=c.pem --key=k.pem --self-signed=s.pem").is_none());
+        assert!(options("--tls-port=0 --cert=c.pem --key=k.pem").is_some());
+        assert!(options("--wss-port=0 --self-signed=s.pem").is_some());
+        let missing = options("--cert=/nowhere/c.pem --key=k.pem").map(config).expect("options");
+        assert!(missing.is_err_and(|error| error.to_string().starts_with("/nowhere/c.pem: ")));
     }
 }

@@ -69,6 +69,13 @@ struct Inner {
     links: BTreeMap<u64, Link>,
 }
 
+impl Inner {
+    /// The error is why the connection has ended. Its thread may not know yet: what it still reads counts for nothing.
+    fn check_open(&self, id: u64) -> Result<(), String> {
+        self.records.connection(id).and_then(|connection| connection.closed.clone()).map_or(Ok(()), Err)
+    }
+}
+
 pub(crate) fn wall_clock_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
@@ -147,11 +154,15 @@ impl Platform {
 
     /// The connection is no use to the device any more.
     pub fn ended(&self, id: u64, reason: &str) {
-        self.change(|inner| {
-            if let Some(connection) = inner.records.connection_mut(id) {
-                connection.closed.get_or_insert_with(|| reason.to_owned());
-            }
-        });
+        self.change(|inner| self.end_in(&mut inner.records, id, reason));
+    }
+
+    fn end_in(&self, records: &mut Records, id: u64, reason: &str) {
+        if let Some(connection) = records.connection_mut(id).filter(|connection| connection.closed.is_none()) {
+            connection.closed = Some(reason.to_owned());
+            let device = connection.device.as_deref().unwrap_or("-");
+            self.print(&format_args!("disconnected {device} {reason}"));
+        }
     }
 
     /// The connection's thread is done.
@@ -162,14 +173,14 @@ impl Platform {
 
     /// Records an offence; the result is the reason to close the connection with.
     pub fn offend(&self, id: u64, offence: Offence) -> String {
-        self.change(|inner| self.offend_in(inner, id, offence))
+        self.change(|inner| inner.check_open(id).map_or_else(|ended| ended, |()| self.offend_in(inner, id, offence)))
     }
 
     fn offend_in(&self, inner: &mut Inner, id: u64, offence: Offence) -> String {
         let device = inner.records.connection(id).and_then(|connection| connection.device.clone());
         let violation = Violation { device, connection: id, offence };
         self.print(&violation);
-        let reason = violation.to_string();
+        let reason = violation.offence.to_string();
         inner.records.violations.push(violation);
         reason
     }
@@ -199,9 +210,16 @@ impl Platform {
                 connection.device = Some(connect.client_id.clone());
             }
             let greeting = self.judge(inner, id, connect);
+            let device = &connect.client_id;
             let (code, closed) = match &greeting {
-                Greeting::Accepted => (Some(0), None),
-                Greeting::Refused { code, reason } => (*code, Some(reason.clone())),
+                Greeting::Accepted => {
+                    self.print(&format_args!("connected {device}"));
+                    (Some(0), None)
+                }
+                Greeting::Refused { code, reason } => {
+                    self.print(&format_args!("refused {device} {reason}"));
+                    (*code, Some(reason.clone()))
+                }
             };
             if let Some(connection) = inner.records.connection_mut(id) {
                 (connection.connack, connection.closed) = (code, closed);
@@ -245,9 +263,7 @@ impl Platform {
         for (other, link) in inner.links.iter().filter(|(_, link)| link.device.as_deref() == Some(&device.id)) {
             let reason = "the device has connected again";
             link.tell(Order::Close(reason.into()));
-            if let Some(connection) = inner.records.connection_mut(*other) {
-                connection.closed.get_or_insert_with(|| reason.to_owned());
-            }
+            self.end_in(&mut inner.records, *other, reason);
         }
         if let Some(link) = inner.links.get_mut(&id) {
             link.device = Some(device.id.clone());
@@ -258,6 +274,7 @@ impl Platform {
     /// Counts and judges a message; the error is the reason to close the connection with.
     pub fn publish(&self, id: u64, device_id: &str, message: &Publish) -> Result<(), String> {
         self.change(|inner| {
+            inner.check_open(id)?;
             if let Some(connection) = inner.records.connection_mut(id) {
                 connection.publishes += 1;
             }
@@ -313,6 +330,7 @@ impl Platform {
     /// Subscribes to topics; the error is the reason to close the connection with.
     pub fn subscribe(&self, id: u64, device_id: &str, topics: &[String]) -> Result<(), String> {
         self.change(|inner| {
+            inner.check_open(id)?;
             let device = self.device(device_id);
             if let Some(topic) = topics.iter().find(|topic| !device.is_some_and(|device| device.may_subscribe(topic))) {
                 return Err(self.offend_in(inner, id, Offence::Topic(topic.clone())));
@@ -350,8 +368,10 @@ impl Platform {
     /// Sends a message to whoever has subscribed to the topic: how many connections that is.
     pub fn deliver(&self, topic: &str, payload: &[u8]) -> usize {
         let inner = self.lock();
-        let subscribed =
-            |id| inner.records.connection(id).is_some_and(|connection| connection.topics.iter().any(|t| t == topic));
+        let subscribed = |id| {
+            let connection = inner.records.connection(id).filter(|connection| connection.closed.is_none());
+            connection.is_some_and(|connection| connection.topics.iter().any(|t| t == topic))
+        };
         let links = inner.links.iter().filter(|(id, _)| subscribed(**id));
         links.map(|(_, link)| link.tell(Order::Write(packet::publish(topic, payload)))).count()
     }

@@ -171,20 +171,25 @@ impl fmt::Display for Rejected {
     }
 }
 
+impl fmt::Display for Offence {
+    fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::KeptSession => out.write_str("CleanSession is 0"),
+            Self::Qos2 => out.write_str("QoS 2"),
+            Self::Retained => out.write_str("a retained message"),
+            Self::Oversize => out.write_str("a message of more than 256 KB"),
+            Self::Topic(topic) => write!(out, "topic {topic} is not allowed"),
+            Self::Protocol(text) => write!(out, "not MQTT 3.1.1: {text}"),
+            Self::Rate(Excess::Topic(topic)) => write!(out, "too many messages on {topic}"),
+            Self::Rate(Excess::Connection) => out.write_str("too many messages"),
+            Self::Rate(Excess::Connects) => out.write_str("too many connection attempts"),
+        }
+    }
+}
+
 impl fmt::Display for Violation {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
-        write!(out, "violation {} ", self.device.as_deref().unwrap_or("-"))?;
-        match &self.offence {
-            Offence::KeptSession => out.write_str("CleanSession is 0"),
-            Offence::Qos2 => out.write_str("QoS 2"),
-            Offence::Retained => out.write_str("a retained message"),
-            Offence::Oversize => out.write_str("a message of more than 256 KB"),
-            Offence::Topic(topic) => write!(out, "topic {topic} is not allowed"),
-            Offence::Protocol(text) => write!(out, "not MQTT 3.1.1: {text}"),
-            Offence::Rate(Excess::Topic(topic)) => write!(out, "too many messages on {topic}"),
-            Offence::Rate(Excess::Connection) => out.write_str("too many messages"),
-            Offence::Rate(Excess::Connects) => out.write_str("too many connection attempts"),
-        }
+        write!(out, "violation {} {}", self.device.as_deref().unwrap_or("-"), self.offence)
     }
 }
 

@@ -259,3 +259,83 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::config::{Config, DeviceConfig};
+    use crate::fault::{After, Target};
+    use crate::platform::Link;
+    use crate::wake;
+
+    const CONNECT: &[u8] = b"\x10\x1a\0\x04MQTT\x04\xc2\0\x3c\0\x01d\0\x03key\0\x06secret";
+    const STATE: &[u8] = b"\x32\x22\0\x0elosant/d/state\0\x01{\"data\":{\"a\":1}}";
+    const SUBSCRIBE: &[u8] = b"\x82\x15\0\x07\0\x10losant/d/command\0";
+    const PINGREQ: &[u8] = b"\xc0\0";
+
+    /// A session that nobody moves bytes for: what is fed to it is all that it reads.
+    fn connected(platform: &Arc<Platform>) -> Session {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let peer = listener.local_addr().expect("an address");
+        let socket = TcpStream::connect(peer).expect("a connection");
+        let link = Link { orders: mpsc::channel().0, waker: wake::pair().expect("a pair").0, socket, device: None };
+        let now = Instant::now();
+        let mut session = Session::new(platform.clone(), platform.opened(peer, link), now);
+        read(&mut session, CONNECT);
+        assert_eq!(std::mem::take(&mut session.out), packet::connack(0));
+        session
+    }
+
+    fn read(session: &mut Session, bytes: &[u8]) {
+        let now = Instant::now();
+        session.feed(bytes, now);
+        session.packets(now);
+        session.tick(now);
+    }
+
+    fn platform() -> Arc<Platform> {
+        Arc::new(Platform::new(Config::new(vec![DeviceConfig::new("d", "key", "secret")])))
+    }
+
+    #[test]
+    fn nothing_counts_that_is_read_after_the_device_has_connected_again() {
+        let ends = |reason: &End| reason.reason == "the device has connected again";
+        let qos_2 = [&[0x34], &STATE[1..]].concat();
+        let broken: &[u8] = b"\xf0\0";
+        for late in [STATE, &qos_2, SUBSCRIBE, broken] {
+            let platform = platform();
+            let mut first = connected(&platform);
+            read(&mut first, &[SUBSCRIBE, STATE].concat());
+            let answers = std::mem::take(&mut first.out);
+            assert_eq!(answers, [packet::suback(7, 1), packet::puback(1)].concat());
+
+            let mut second = connected(&platform);
+            assert_eq!(platform.deliver("losant/d/command", b"{}"), 0);
+            read(&mut first, late);
+            assert!(first.out.is_empty() && first.end.as_ref().is_some_and(ends), "{late:?}");
+            read(&mut second, STATE);
+            assert_eq!(second.out, packet::puback(1));
+            platform.read(|records| {
+                assert_eq!(records.states.iter().map(|state| state.connection).collect::<Vec<_>>(), [1, 2]);
+                assert_eq!(records.connections[0].publishes, 1);
+                assert!(records.violations.is_empty(), "{:?}", records.violations);
+            });
+        }
+    }
+
+    #[test]
+    fn a_fault_comes_to_the_connection_that_stands() {
+        let platform = platform();
+        let mut first = connected(&platform);
+        let mut second = connected(&platform);
+        let drop = Fault::Drop(Drop::Rst, After::Now);
+        platform.change_faults(&Target::All, |faults, device| faults.set(device, drop, None));
+        read(&mut first, PINGREQ);
+        assert!(first.end.is_none());
+        read(&mut second, PINGREQ);
+        assert!(second.end.is_some_and(|end| end.how == Drop::Rst));
+    }
+}

@@ -27,6 +27,7 @@ impl Platform {
         device: &str,
         wanted: impl Fn(&Fault) -> bool,
     ) -> Option<Fault> {
+        inner.check_open(id).ok()?;
         let fault = inner.faults.take(device, wanted)?;
         self.happened(inner, id, device, fault.name());
         Some(fault)
@@ -45,6 +46,7 @@ impl Platform {
     /// Counts bytes read from a device: see [`Faults::bytes`].
     pub fn count_bytes(&self, id: u64, device: &str, count: usize) -> Option<(usize, Fault)> {
         self.change(|inner| {
+            inner.check_open(id).ok()?;
             let due = inner.faults.bytes(device, count)?;
             self.happened(inner, id, device, due.1.name());
             Some(due)
@@ -54,6 +56,7 @@ impl Platform {
     /// Counts a packet handled: see [`Faults::packet`].
     pub fn count_packet(&self, id: u64, device: &str) -> Option<Fault> {
         self.change(|inner| {
+            inner.check_open(id).ok()?;
             let fault = inner.faults.packet(device)?;
             self.happened(inner, id, device, fault.name());
             Some(fault)

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use losant_simulator::{Excess, Offence, TimeSource};
+use losant_simulator::{Excess, Fault, Offence, TimeSource};
 use serde_json::json;
 
 use crate::client::*;
@@ -229,6 +229,25 @@ fn a_device_that_connects_again_ends_its_first_connection() {
     second.send(&PINGREQ);
     assert_eq!(second.receive(), Some(PINGRESP.to_vec()));
     assert_eq!(simulator.read(|records| records.connected()), 1);
+}
+
+#[test]
+fn an_attempt_that_is_refused_leaves_the_connection_that_stands() {
+    let simulator = start(config());
+    let mut first = Client::accepted(&simulator, "d");
+    simulator.set_fault_times("d", Fault::RefuseConnack(3), 1);
+    let attempts = [
+        (connect(0xc2, "d", "key", "wrong"), Some(vec![0x20, 2, 0, 4])),
+        (connect(0xc0, "d", "key", "secret"), None),
+        (connect(0xc2, "d", "key", "secret"), Some(vec![0x20, 2, 0, 3])),
+    ];
+    for (attempt, answer) in attempts {
+        let mut client = Client::open(&simulator);
+        client.send(&attempt);
+        assert_eq!(client.receive(), answer);
+        first.send(&PINGREQ);
+        assert_eq!(first.receive(), Some(PINGRESP.to_vec()));
+    }
 }
 
 #[test]

@@ -64,15 +64,13 @@ fn talk(simulator: &Simulator, stream: impl Read + Write) {
 
 #[test]
 fn every_transport_carries_the_same() {
-    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let certificate = certified.cert.pem().into_bytes();
-    let key_pem = certified.key_pair.serialize_pem().into_bytes();
+    let identity = Identity::self_signed(vec!["localhost".into()]).expect("a certificate");
+    let root = Certificate::from_pem(&identity.certificate_pem).expect("a certificate");
     let mut config = config();
     let all = [Transport::Tcp, Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket];
     config.listeners = all.map(|transport| (transport, 0)).to_vec();
-    config.identity = Some(Identity { certificate_pem: certificate.clone(), key_pem });
+    config.identity = Some(identity);
     let simulator = start(config);
-    let root = Certificate::from_pem(&certificate).expect("a certificate");
     let connector = TlsConnector::builder().add_root_certificate(root).build().expect("a connector");
     let secure = |socket: TcpStream| connector.connect("localhost", socket).expect("a TLS connection");
     for (transport, port) in simulator.ports() {
