@@ -9,7 +9,7 @@ use crate::{
     backoff::Backoff,
     event::{Event, Trouble},
     outbox::{Awaits, Outbox},
-    payload::{decode_command, encode_state},
+    payload::{decode_command, encode_state, excerpt},
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     time::Now,
@@ -285,7 +285,7 @@ impl Connection {
     fn message(&mut self, topic: String, message: Bytes, around: &mut Surroundings<'_>) {
         let id = &self.plan.identity.client_id;
         if topic != self.plan.identity.command_topic {
-            log::warn!("{id}: ignored a message on {topic:?}, which was not subscribed");
+            log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(&topic));
             return;
         }
         match decode_command(&message, around.now.wall_ms) {
