@@ -39,7 +39,7 @@ pub struct Device {
 pub(crate) struct Inner {
     pub id: String,
     /// Access key and secret; none for devices that only their certificate names.
-    login: Option<(String, Zeroizing<String>)>,
+    login: Option<(Zeroizing<String>, Zeroizing<String>)>,
     pub outbox: Mutex<Outbox>,
     pub observers: Observers,
     pub online: AtomicBool,
@@ -61,7 +61,7 @@ impl Device {
             Some((key, secret)) => {
                 options::check_mqtt_text("key", key)?;
                 options::check_mqtt_text("secret", secret)?;
-                Some((key.to_owned(), Zeroizing::new(secret.to_owned())))
+                Some((Zeroizing::new(key.to_owned()), Zeroizing::new(secret.to_owned())))
             }
             None => None,
         };
