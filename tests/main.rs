@@ -11,6 +11,7 @@ mod losses;
 mod observers;
 mod offline;
 mod reporting;
+mod secrets;
 mod support;
 mod symbols;
 mod transports;
