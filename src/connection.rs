@@ -10,7 +10,7 @@ use crate::{
     connect_limit::{self, Attempt},
     event::{Event, Happening, Trouble},
     outbox::{Awaits, Outbox},
-    payload::{decode_command, encode_states},
+    payload::{decode_command, encode_states, excerpt},
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     time::Now,
@@ -326,7 +326,7 @@ impl Connection {
     fn message(&mut self, topic: String, message: Bytes, around: &mut Surroundings<'_>) {
         let id = &self.plan.identity.client_id;
         if topic != self.plan.identity.command_topic {
-            log::warn!("{id}: ignored a message on {topic:?}, which was not subscribed");
+            log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(&topic));
             return;
         }
         match decode_command(&message, around.now.wall_ms) {

@@ -40,7 +40,7 @@ pub struct Device {
 pub(crate) struct Inner {
     pub id: String,
     /// Access key and secret; none for devices that only their certificate names.
-    login: Option<(String, Zeroizing<String>)>,
+    login: Option<(Zeroizing<String>, Zeroizing<String>)>,
     pub outbox: Mutex<Outbox>,
     pub turns: Turns,
     pub observers: Observers,
@@ -60,7 +60,7 @@ impl Device {
             Some((key, secret)) => {
                 options::check_mqtt_text("key", key)?;
                 options::check_mqtt_text("secret", secret)?;
-                Some((key.to_owned(), Zeroizing::new(secret.to_owned())))
+                Some((Zeroizing::new(key.to_owned()), Zeroizing::new(secret.to_owned())))
             }
             None => None,
         };

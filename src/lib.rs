@@ -19,6 +19,8 @@ mod driver;
 mod event;
 #[allow(unsafe_code, reason = "the C boundary is the one place for it")]
 pub mod ffi;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod observers;
 mod options;
 mod outbox;

@@ -10,7 +10,7 @@ use crate::{
 use bytes::{BufMut, BytesMut};
 use serde::{
     Deserializer,
-    de::{IgnoredAny, MapAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 use std::{fmt, io::Write};
@@ -20,6 +20,12 @@ pub(crate) const MAX_PAYLOAD: usize = 262_144;
 
 /// The longest frame that can stand around a state's JSON: `{"time":-9223372036854775808,"data":}`.
 pub(crate) const FRAME: usize = 38;
+
+/// A command nested deeper is malformed: many a JSON parser of a host would overrun its stack on it.
+const MAX_DEPTH: usize = 1000;
+
+/// A command has three fields. More are passed over, but not without end: each takes 40 bytes of memory for as few as 5.
+const MAX_FIELDS: usize = 100;
 
 /// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
 pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
@@ -73,12 +79,16 @@ pub struct Command {
 /// Reads a command; the error text says why it is malformed.
 pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command, String> {
     let text = std::str::from_utf8(message).map_err(|e| format!("not UTF-8: {e}"))?;
-    let fields = object_fields(text).map_err(|e| e.to_string())?;
+    // The error may repeat the text.
+    let fields = object_fields(text).map_err(|e| excerpt(&e.to_string()))?;
     // As in JavaScript, the last of several of one name counts.
     let field = |name| fields.iter().rev().find(|(key, _)| key == name).map(|(_, value)| *value);
     let name = field("name").ok_or("it has no name")?;
     let name = json_string(name).ok_or("its name is not a string")?;
-    let payload = field("payload").map_or_else(|| "null".to_owned(), replace_undefined);
+    let payload = match field("payload") {
+        Some(json) => replace_undefined(json).ok_or_else(|| format!("it is nested deeper than {MAX_DEPTH} levels"))?,
+        None => "null".to_owned(),
+    };
     let time = field("time").filter(|time| *time != "null").unwrap_or_default();
     let time_ms = parse_time(time).unwrap_or(arrived_ms);
     // A bare ISO string is handed on as the text that it is.
@@ -100,6 +110,9 @@ pub(crate) fn object_fields(json: &str) -> Result<Vec<(String, &str)>, serde_jso
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut fields = Vec::new();
             while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
+                if fields.len() == MAX_FIELDS {
+                    return Err(de::Error::custom(format_args!("more than {MAX_FIELDS} fields")));
+                }
                 fields.push((key, value.get()));
             }
             Ok(fields)
@@ -118,8 +131,8 @@ pub(crate) fn json_string(json: &str) -> Option<String> {
 }
 
 /// Turns every `{"$undefined": …}` at any depth into `null` and leaves all other bytes as they are. `json` is valid, so
-/// brackets match and need no names.
-fn replace_undefined(json: &str) -> String {
+/// brackets match and need no names. `None` if it is nested deeper than [`MAX_DEPTH`].
+fn replace_undefined(json: &str) -> Option<String> {
     /// An open array or object.
     struct Open {
         start: usize,
@@ -133,6 +146,7 @@ fn replace_undefined(json: &str) -> String {
             if byte == b'"' { string_len(rest) } else { rest.find(is_structural).map_or(rest.len(), |at| at.max(1)) };
         let (token, after) = rest.split_at(len);
         match byte {
+            b'{' | b'[' if open.len() == MAX_DEPTH => return None,
             b'{' | b'[' => {
                 let only_undefined = byte == b'{' && json_trim_start(after).starts_with("\"$undefined\"");
                 open.push(Open { start: out.len(), only_undefined });
@@ -153,7 +167,7 @@ fn replace_undefined(json: &str) -> String {
         }
         rest = after;
     }
-    out
+    Some(out)
 }
 
 fn is_structural(c: char) -> bool {
@@ -172,6 +186,11 @@ fn string_len(json: &str) -> usize {
         }
     }
     bytes.len()
+}
+
+/// The beginning of a text from outside, for an error or the log: enough to recognise it, and no flood.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().take(100).collect()
 }
 
 fn json_trim_start(json: &str) -> &str {
@@ -220,12 +239,36 @@ mod tests {
     fn nesting_costs_no_stack() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         assert!(validate_state(&deep).is_ok());
-        let command = format!(
-            "{{\"name\":\"n\",\"payload\":{}{{\"$undefined\":true}}{}}}",
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        );
-        assert!(decode_command(command.as_bytes(), 0).unwrap().payload.contains("[null]"));
+        let decoded = |depth| {
+            let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+            let command = format!("{{\"name\":\"n\",\"payload\":{open}{{\"$undefined\":true}}{close}}}");
+            decode_command(command.as_bytes(), 0)
+        };
+        assert!(decoded(MAX_DEPTH).unwrap().payload.contains("[null]"));
+        for depth in [MAX_DEPTH + 1, 100_000] {
+            assert_eq!(decoded(depth), Err("it is nested deeper than 1000 levels".to_owned()));
+        }
+        let beside = format!("{{\"name\":\"n\",\"more\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(decode_command(beside.as_bytes(), 0).unwrap().payload, "null");
+    }
+
+    #[test]
+    fn a_command_with_countless_fields_takes_no_memory_for_them() {
+        let decoded = |count| {
+            let command = format!("{{\"name\":\"n\"{}}}", ",\"\":0".repeat(count - 1));
+            decode_command(command.as_bytes(), 0)
+        };
+        assert!(decoded(MAX_FIELDS).is_ok());
+        let why = decoded(MAX_FIELDS + 1).unwrap_err();
+        assert!(why.starts_with("more than 100 fields"), "{why}");
+    }
+
+    #[test]
+    fn a_refusal_does_not_repeat_the_whole_message() {
+        for message in [format!("\"{}\"", "x".repeat(300_000)), format!("{{\"{}\"}}", "x".repeat(300_000))] {
+            let why = decode_command(message.as_bytes(), 0).unwrap_err();
+            assert!(why.len() < 500, "{} bytes", why.len());
+        }
     }
 
     #[test]

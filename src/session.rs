@@ -18,6 +18,9 @@ use zeroize::{Zeroize, Zeroizing};
 /// Packets longer than this end the connection before their bytes are stored: four times what the platform sends.
 const MAX_INCOMING: usize = 1 << 20;
 
+/// A broker that sends QoS 1 messages and takes no acknowledgements would otherwise make us keep them without end.
+const MAX_OUTPUT: usize = 1 << 20;
+
 /// The one packet id of the SUBSCRIBE; publishes use the others.
 const SUBSCRIBE_ID: u16 = 1;
 
@@ -25,7 +28,7 @@ const SUBSCRIBE_ID: u16 = 1;
 pub(crate) struct Identity {
     pub client_id: String,
     /// Access key and secret.
-    pub login: Option<(String, Zeroizing<String>)>,
+    pub login: Option<(Zeroizing<String>, Zeroizing<String>)>,
     pub command_topic: String,
     pub keep_alive: Duration,
 }
@@ -68,8 +71,13 @@ pub(crate) struct Session {
     pinged: Option<Instant>,
     last_packet_id: u16,
     input: BytesMut,
+    /// CONNECT until it is written, and how much of it is. It holds the secret, so it has a buffer that never grows, which
+    /// would leave copies behind, and that is wiped.
+    connect: Zeroizing<Vec<u8>>,
+    connect_taken: usize,
+    /// What follows CONNECT.
     output: BytesMut,
-    /// Bytes taken from `output` so far.
+    /// Bytes taken from both so far.
     taken: u64,
 }
 
@@ -79,11 +87,14 @@ impl Session {
     pub fn new(identity: &Identity, now: Instant, answer_by: Instant, answer_within: Duration) -> Self {
         let mut connect = Connect::new(identity.client_id.as_str());
         connect.keep_alive = u16::try_from(identity.keep_alive.as_secs()).unwrap_or(u16::MAX);
-        connect.login =
-            identity.login.as_ref().map(|(key, secret)| Login { username: key.clone(), password: secret.to_string() });
-        let mut output = BytesMut::new();
-        written(connect.write(&mut output));
+        connect.login = identity
+            .login
+            .as_ref()
+            .map(|(key, secret)| Login { username: key.to_string(), password: secret.to_string() });
+        let mut packet = BytesMut::with_capacity(connect.size());
+        written(connect.write(&mut packet));
         if let Some(login) = &mut connect.login {
+            login.username.zeroize();
             login.password.zeroize();
         }
         Session {
@@ -97,7 +108,10 @@ impl Session {
             pinged: None,
             last_packet_id: SUBSCRIBE_ID,
             input: BytesMut::new(),
-            output,
+            // The same memory, not a copy.
+            connect: Zeroizing::new(Vec::from(packet)),
+            connect_taken: 0,
+            output: BytesMut::new(),
             taken: 0,
         }
     }
@@ -170,16 +184,21 @@ impl Session {
         match publish.qos {
             QoS::AtMostOnce => {}
             // Subscribed at QoS 0, yet an acknowledgement costs less than the argument.
-            QoS::AtLeastOnce => written(PubAck::new(publish.pkid).write(&mut self.output)),
+            QoS::AtLeastOnce if self.output.len() < MAX_OUTPUT => {
+                written(PubAck::new(publish.pkid).write(&mut self.output));
+            }
+            QoS::AtLeastOnce => {
+                return Err(Error::new(LOSANT_ERR_PROTOCOL, "the broker sends messages and takes no acknowledgements"));
+            }
             QoS::ExactlyOnce => return Err(Error::new(LOSANT_ERR_PROTOCOL, "the broker sent a QoS 2 message")),
         }
         happened.push(Incoming::Message { topic: publish.topic, payload: publish.payload });
         Ok(())
     }
 
-    /// Whether states may be sent: the broker has accepted the connection.
+    /// Whether states may be sent: the broker has accepted the connection, and not before it can have read CONNECT.
     pub fn may_publish(&self) -> bool {
-        self.state != State::AwaitsConnack
+        self.state != State::AwaitsConnack && self.connect.is_empty()
     }
 
     /// Whether the broker has answered the subscription too.
@@ -253,15 +272,22 @@ impl Session {
         }
     }
 
-    /// What waits to be written to the network.
+    /// What waits to be written to the network next.
     pub fn output(&self) -> &[u8] {
-        &self.output
+        if self.connect.is_empty() { &self.output } else { &self.connect[self.connect_taken..] }
     }
 
     /// The network has taken this many bytes of the output.
     pub fn take(&mut self, count: usize) {
         self.taken += count as u64;
-        if count >= self.output.len() {
+        if !self.connect.is_empty() {
+            self.connect_taken += count;
+            if self.connect_taken >= self.connect.len() {
+                // Wipes it.
+                self.connect = Zeroizing::default();
+                self.connect_taken = 0;
+            }
+        } else if count >= self.output.len() {
             // An idle connection holds no buffer.
             self.output = BytesMut::new();
         } else {
@@ -276,7 +302,8 @@ impl Session {
 
     /// What [`Self::taken`] will be when all output of now has gone.
     pub fn output_end(&self) -> u64 {
-        self.taken + self.output.len() as u64
+        let connect = self.connect.len().saturating_sub(self.connect_taken);
+        self.taken + connect as u64 + self.output.len() as u64
     }
 }
 

@@ -3,7 +3,7 @@
 //! Everything that depends on time takes a [`Now`], so that tests can pass any they like.
 
 use crate::{
-    payload::{json_string, object_fields},
+    payload::{excerpt, json_string, object_fields},
     status::{Error, Status::LOSANT_ERR_INVALID_TIME},
 };
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -82,25 +82,26 @@ impl Stamp {
 pub fn parse_time(text: &str) -> Result<i64, Error> {
     let text = text.trim();
     let parsed = match text.as_bytes().first() {
-        Some(b'{') => parse_extended(text),
+        Some(b'{') => parse_extended(text, true),
         Some(b'"') => json_string(text).and_then(|inner| parse_plain(inner.trim())),
         _ => parse_plain(text),
     };
     parsed.ok_or_else(|| {
-        let shown: String = text.chars().take(40).collect();
+        let shown = excerpt(text);
         Error::new(LOSANT_ERR_INVALID_TIME, format!("time is not ISO 8601, a number or extended JSON: {shown:?}"))
     })
 }
 
-/// `{"$date": X}`, and `{"$numberLong": "N"}` both as X and alone.
-fn parse_extended(text: &str) -> Option<i64> {
+/// `{"$date": X}`, and `{"$numberLong": "N"}` both as X and alone. A date in a date is none, however its name is escaped:
+/// hostile text could nest them without end.
+fn parse_extended(text: &str, date_allowed: bool) -> Option<i64> {
     let fields = object_fields(text).ok()?;
     let [(key, value)] = fields.as_slice() else { return None };
     match (key.as_str(), value.as_bytes().first()?) {
         ("$numberLong", b'"') => json_string(value)?.trim().parse().ok(),
-        ("$date", b'{') if !value.contains("$date") => parse_extended(value),
-        ("$date", b'"') => parse_plain(json_string(value)?.trim()),
-        ("$date", _) => parse_number(value),
+        ("$date", b'{') if date_allowed => parse_extended(value, false),
+        ("$date", b'"') if date_allowed => parse_plain(json_string(value)?.trim()),
+        ("$date", _) if date_allowed => parse_number(value),
         _ => None,
     }
 }
@@ -127,8 +128,11 @@ fn parse_iso(text: &str) -> Option<i64> {
     if text.len() == 10 {
         text.push_str("T00:00");
     }
-    if text.as_bytes().get(10) == Some(&b' ') {
-        text.replace_range(10..11, "T");
+    match text.as_bytes().get(10)? {
+        b'T' => {}
+        b' ' => text.replace_range(10..11, "T"),
+        // The date library takes any byte.
+        _ => return None,
     }
     let zone_at = text.rfind(['Z', '+', '-']).filter(|at| *at > 10).unwrap_or(text.len());
     let zone = match text.split_off(zone_at) {
@@ -207,6 +211,7 @@ mod tests {
             "{\"$date\":\"x\"}",
             "{\"$undefined\":true}",
             "{\"$date\":{\"$date\":1}}",
+            "{\"$date\":{\"\\u0024date\":1}}",
             "{\"$date\":1,\"$date\":2}",
             "\"",
             "{",
@@ -216,12 +221,25 @@ mod tests {
             "2016-06-01T01:09:51.145+",
             "2016-06-01T01:09:51.145+2",
             "2016-06-01T",
+            "2016-06-01_01:09:51Z",
+            "2016-06-01\u{8}01:09:51Z",
             "-",
             "NaN",
             "½016-06-01T01:09:51Z",
         ] {
             assert_eq!(parse_time(text).map_err(|e| e.status), Err(LOSANT_ERR_INVALID_TIME), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_in_a_date_costs_no_stack() {
+        // The background thread, on which the times of commands are read, has no more.
+        let small = std::thread::Builder::new().stack_size(64 * 1024).spawn(|| {
+            let depth = 10_000;
+            let text = format!("{}1{}", "{\"\\u0024date\":".repeat(depth), "}".repeat(depth));
+            assert!(parse_time(&text).is_err());
+        });
+        small.unwrap().join().unwrap();
     }
 
     #[test]

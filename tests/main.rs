@@ -12,6 +12,7 @@ mod losses;
 mod observers;
 mod offline;
 mod reporting;
+mod secrets;
 mod support;
 mod symbols;
 mod transports;

@@ -157,7 +157,8 @@ pub extern "C" fn losant_device_set_system_roots(device: *mut losant_device, tru
 ///
 /// @param device the device, not connecting or connected
 /// @param certificates PEM: the certificate, then any intermediate ones; copied
-/// @param key PEM: the private key, PKCS#8 ("BEGIN PRIVATE KEY"), unencrypted; copied, and wiped from memory with the device
+/// @param key PEM: the private key, PKCS#8 ("BEGIN PRIVATE KEY"), unencrypted; copied, and wiped from memory with the device,
+/// but for what OpenSSL, which reads it, may leave behind
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
 /// LOSANT_ERR_CERTIFICATE_FILE if they are not that; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]

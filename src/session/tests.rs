@@ -17,7 +17,7 @@ impl Bench {
         let now = Instant::now();
         let identity = Identity {
             client_id: "d1".into(),
-            login: Some(("key".into(), Zeroizing::new("secret".into()))),
+            login: Some((Zeroizing::new("key".into()), Zeroizing::new("secret".into()))),
             command_topic: "losant/d1/command".into(),
             keep_alive: KEEP_ALIVE,
         };
@@ -38,8 +38,11 @@ impl Bench {
     }
 
     fn sent(&mut self) -> Vec<u8> {
-        let bytes = self.session.output().to_vec();
-        self.session.take(bytes.len());
+        let mut bytes = Vec::new();
+        while !self.session.output().is_empty() {
+            bytes.extend_from_slice(self.session.output());
+            self.session.take(self.session.output().len());
+        }
         bytes
     }
 
@@ -180,6 +183,75 @@ fn what_is_not_mqtt_ends_the_connection() {
         assert_eq!(answer, Err(LOSANT_ERR_PROTOCOL), "{bytes:?}");
     }
     assert_eq!(Bench::new().receive(SUBACK).map_err(|e| e.status), Err(LOSANT_ERR_PROTOCOL), "before CONNACK");
+}
+
+#[test]
+fn a_packet_of_256_mb_is_refused_by_its_length_alone() {
+    for length in [&[0xff, 0xff, 0xff, 0x7f][..], &[0x81, 0x80, 0x40]] {
+        let mut bench = Bench::open();
+        bench.receive(b"\x30").unwrap();
+        let (last, first) = length.split_last().unwrap();
+        bench.receive(first).unwrap();
+        let answer = bench.receive(&[*last]).map_err(|e| e.status);
+        assert_eq!(answer, Err(LOSANT_ERR_PROTOCOL), "{length:?}");
+        assert!(bench.session.input.capacity() < 1000, "{} bytes", bench.session.input.capacity());
+    }
+}
+
+#[test]
+fn memory_for_a_packet_is_taken_as_its_bytes_come() {
+    let mut bench = Bench::open();
+    // The largest there may be: 1 MB and its header.
+    bench.receive(b"\x30\x80\x80\x40\0\x01t").unwrap();
+    assert!(bench.session.input.capacity() < 1000, "{} bytes", bench.session.input.capacity());
+    let chunk = vec![b'x'; 8192];
+    let mut rest = MAX_INCOMING - 3;
+    let mut happened = Vec::new();
+    while rest > 0 {
+        let count = rest.min(chunk.len());
+        assert!(happened.is_empty());
+        happened = bench.receive(&chunk[..count]).unwrap();
+        rest -= count;
+        assert!(bench.session.input.capacity() <= 2 * MAX_INCOMING, "{} bytes", bench.session.input.capacity());
+    }
+    assert!(matches!(&happened[..], [Incoming::Message { payload, .. }] if payload.len() == MAX_INCOMING - 3));
+    assert_eq!(bench.session.input.capacity(), 0, "an idle connection holds no buffer");
+}
+
+#[test]
+fn the_longest_topic_arrives_and_none_is_longer_than_its_packet() {
+    let topic = "t".repeat(65_535);
+    let packet = [b"\x30\x81\x80\x04\xff\xff", topic.as_bytes()].concat();
+    assert_eq!(Bench::open().receive(&packet), Ok(vec![Incoming::Message { topic, payload: Bytes::new() }]));
+    let cut = [b"\x30\x80\x80\x04\xff\xff", &packet[6..packet.len() - 1]].concat();
+    assert_eq!(Bench::open().receive(&cut).map_err(|e| e.status), Err(LOSANT_ERR_PROTOCOL));
+}
+
+#[test]
+fn a_broker_that_takes_no_acknowledgements_is_left() {
+    let mut bench = Bench::open();
+    let messages = b"\x32\x05\0\x01t\0\x09".repeat(1000);
+    let end = loop {
+        if let Err(e) = bench.receive(&messages) {
+            break e.status;
+        }
+        assert!(bench.session.output().len() <= MAX_OUTPUT);
+    };
+    assert_eq!(end, LOSANT_ERR_PROTOCOL);
+    assert!(bench.session.output().len() < MAX_OUTPUT + 4);
+}
+
+#[test]
+fn a_broker_that_accepts_before_it_is_asked_gets_connect_first() {
+    let mut bench = Bench::new();
+    bench.session.take(18);
+    assert_eq!(bench.receive(CONNACK), Ok(vec![Incoming::Accepted]));
+    assert!(!bench.session.may_publish());
+    let rest = bench.session.output_end() - bench.session.taken();
+    let sent = bench.sent();
+    assert!(sent.starts_with(b"key\0\x06secret\x82"), "{sent:?}");
+    assert_eq!(sent.len() as u64, rest);
+    assert!(bench.session.may_publish());
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 mod connect;
 mod fault;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod resolve;
 mod socket;
 mod stream;

@@ -2,7 +2,10 @@
 //!
 //! tungstenite's own needs the whole `http` crate, a tenth of this library.
 
-use crate::status::{Error, Status::*};
+use crate::{
+    payload::excerpt,
+    status::{Error, Status::*},
+};
 use openssl::{base64, rand::rand_bytes, sha::sha1};
 
 /// No server has a reason to send more in front of the first frame.
@@ -52,7 +55,7 @@ impl Upgrade {
     fn check(&self, response: &httparse::Response<'_, '_>) -> Result<(), Error> {
         let status = response.code.unwrap_or(0);
         if status != 101 {
-            let reason = response.reason.unwrap_or_default();
+            let reason = excerpt(response.reason.unwrap_or_default());
             let detail = format!("the server refused the WebSocket: HTTP status {status} {reason}");
             return Err(Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, detail.trim_end()));
         }
@@ -69,8 +72,7 @@ impl Upgrade {
         if !has("Upgrade", "websocket") || !has("Connection", "Upgrade") {
             return wrong("the answer does not upgrade to websocket");
         }
-        let accept = base64::encode_block(&sha1(format!("{}{ACCEPT_SUFFIX}", self.key).as_bytes()));
-        if !values("Sec-WebSocket-Accept").eq([accept.as_bytes()]) {
+        if !values("Sec-WebSocket-Accept").eq([accept(&self.key).as_bytes()]) {
             return wrong("the answer is not to this request");
         }
         if values("Sec-WebSocket-Extensions").any(|value| !value.is_empty()) {
@@ -82,6 +84,11 @@ impl Upgrade {
         }
         Ok(())
     }
+}
+
+/// What a server answers to a key (RFC 6455 section 4.2.2).
+pub(super) fn accept(key: &str) -> String {
+    base64::encode_block(&sha1(format!("{key}{ACCEPT_SUFFIX}").as_bytes()))
 }
 
 #[cfg(test)]

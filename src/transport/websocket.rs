@@ -12,32 +12,37 @@ use tungstenite::{
     error::{CapacityError, ProtocolError},
     protocol::{Role, WebSocketConfig},
 };
+use zeroize::Zeroizing;
 
 /// As much as one MQTT packet may hold, and the frame's surplus.
 const MAX_MESSAGE: usize = 2 << 20;
 
+/// Frames without data, such as pings, that one read passes over: a server that sends nothing else must not hold up the
+/// other devices of a thread.
+const IDLE_FRAMES: usize = 100;
+
 /// A handshake on its way.
-pub(super) struct Opening {
-    stream: Plain,
+pub(super) struct Opening<S = Plain> {
+    stream: S,
     upgrade: Upgrade,
     request: Vec<u8>,
     sent: usize,
 }
 
-pub(super) enum Opened {
-    Yes(Box<WsStream>),
-    NotYet(Box<Opening>),
+pub(super) enum Opened<S = Plain> {
+    Yes(Box<WsStream<S>>),
+    NotYet(Box<Opening<S>>),
 }
 
 /// Asks for a WebSocket. `authority` is host and port as in a URL.
-pub(super) fn open(stream: Plain, authority: &str, path: &str) -> Result<Opened, Error> {
+pub(super) fn open<S: Read + Write>(stream: S, authority: &str, path: &str) -> Result<Opened<S>, Error> {
     let (upgrade, request) = Upgrade::new(authority, path)?;
     Opening { stream, upgrade, request, sent: 0 }.advance()
 }
 
-impl Opening {
+impl<S: Read + Write> Opening<S> {
     /// Goes as far as it can without waiting.
-    pub fn advance(mut self) -> Result<Opened, Error> {
+    pub fn advance(mut self) -> Result<Opened<S>, Error> {
         match self.exchange() {
             Ok(early_frames) => Ok(Opened::Yes(Box::new(WsStream::new(self.stream, early_frames?)))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Opened::NotYet(Box::new(self))),
@@ -63,16 +68,16 @@ impl Opening {
     }
 }
 
-pub(super) struct WsStream {
-    socket: WebSocket<Plain>,
+pub(super) struct WsStream<S = Plain> {
+    socket: WebSocket<S>,
     /// What has come of a message and was not read yet.
     incoming: Bytes,
     /// How many bytes of the caller's next write are in a frame that the network has not wholly taken yet.
     framed: usize,
 }
 
-impl WsStream {
-    fn new(stream: Plain, early_frames: Vec<u8>) -> Self {
+impl<S: Read + Write> WsStream<S> {
+    fn new(stream: S, early_frames: Vec<u8>) -> Self {
         // Small buffers: they are held for the life of the connection. Nothing is held back on writing.
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
@@ -83,7 +88,7 @@ impl WsStream {
         WsStream { socket, incoming: Bytes::new(), framed: 0 }
     }
 
-    pub fn get_mut(&mut self) -> &mut Plain {
+    pub fn get_mut(&mut self) -> &mut S {
         self.socket.get_mut()
     }
 
@@ -93,9 +98,15 @@ impl WsStream {
     }
 }
 
-impl Read for WsStream {
+impl<S: Read + Write> Read for WsStream<S> {
+    /// `Interrupted` means that there may be more to read already.
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut frames = 0;
         while self.incoming.is_empty() {
+            if frames == IDLE_FRAMES {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            frames += 1;
             match self.socket.read() {
                 Ok(Message::Binary(bytes)) => self.incoming = bytes,
                 // Answered by tungstenite; the answer goes out with the next read or write.
@@ -116,13 +127,14 @@ impl Read for WsStream {
     }
 }
 
-impl Write for WsStream {
+impl<S: Read + Write> Write for WsStream<S> {
     /// Puts `bytes` into one frame. After `WouldBlock` the frame stays on its way, and the caller must come back with the
     /// same bytes at the front; they count as written when the network has taken the whole frame.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.framed == 0 {
             self.framed = bytes.len();
-            let frame = Message::Binary(Bytes::copy_from_slice(bytes));
+            // Among them is CONNECT with the secret, so the copy is wiped when the frame, which is masked, has been made.
+            let frame = Message::Binary(Bytes::from_owner(Zeroizing::new(bytes.to_vec())));
             // It is queued in any case but that of a broken connection.
             self.socket.write(frame).or_else(unless_blocked)?;
         }
@@ -154,5 +166,81 @@ fn into_io(e: tungstenite::Error) -> io::Error {
             io::Error::new(io::ErrorKind::InvalidData, format!("a WebSocket message of {size} bytes is too long"))
         }
         other => io::Error::new(io::ErrorKind::InvalidData, other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sends some bytes once and others for ever.
+    struct Endless {
+        first: Vec<u8>,
+        then: Vec<u8>,
+        at: usize,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+            for place in out.iter_mut() {
+                let then = || self.then[(self.at - self.first.len()) % self.then.len()];
+                *place = self.first.get(self.at).copied().unwrap_or_else(then);
+                self.at += 1;
+            }
+            Ok(out.len())
+        }
+    }
+
+    impl Write for Endless {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn stream(first: &[u8], then: &[u8]) -> WsStream<Endless> {
+        WsStream::new(Endless { first: first.to_vec(), then: then.to_vec(), at: 0 }, Vec::new())
+    }
+
+    #[test]
+    fn a_server_that_only_pings_does_not_hold_up_the_thread() {
+        // Pings, pongs, empty frames, and fragments without end.
+        for bytes in [&b"\x89\0"[..], b"\x8a\x01x", b"\x82\0", b"\x89\x03abc\x02\0\x80\0"] {
+            let mut stream = stream(b"", bytes);
+            let answer = stream.read(&mut [0; 100]).map_err(|e| e.kind());
+            assert_eq!(answer, Err(io::ErrorKind::Interrupted), "{bytes:?}");
+            assert!(stream.get_mut().at <= 64 * 1024, "{} bytes read", stream.get_mut().at);
+        }
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_is_refused_by_its_length_alone() {
+        for bytes in [
+            &b"\x82\x7f\0\0\0\0\x10\0\0\0"[..],          // 256 MB
+            b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff", // as large as can be said
+            b"\x82\x7f\0\0\0\0\0\x20\0\x01",             // one byte too many
+        ] {
+            let mut stream = stream(b"", bytes);
+            let answer = stream.read(&mut [0; 100]).map_err(|e| e.kind());
+            assert_eq!(answer, Err(io::ErrorKind::InvalidData), "{bytes:?}");
+            assert!(stream.get_mut().at <= 8192, "{} bytes read", stream.get_mut().at);
+        }
+    }
+
+    #[test]
+    fn a_message_in_endless_fragments_is_refused_at_the_limit() {
+        let fragment = [&b"\0\x7e\x40\0"[..], &[b'x'; 0x4000]].concat();
+        let mut stream = stream(b"\x02\0", &fragment);
+        let end = loop {
+            match stream.read(&mut [0; 100]) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                answer => break answer.map_err(|e| e.kind()),
+            }
+        };
+        assert_eq!(end, Err(io::ErrorKind::InvalidData));
+        assert!(stream.get_mut().at <= MAX_MESSAGE + 64 * 1024, "{} bytes read", stream.get_mut().at);
     }
 }

@@ -1,6 +1,8 @@
 //! A mosquitto of the test's own.
 
-use super::{DEADLINE, DEVICE_ID, KEY, Lane, SECRET, Subscriber, certificates::Authority, eventually};
+use super::{
+    DEADLINE, DEVICE_ID, KEY, LONG_KEY, LONG_SECRET, Lane, SECRET, Subscriber, certificates::Authority, eventually,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -61,7 +63,7 @@ impl Listener {
     }
 }
 
-/// A running broker, with one user. Killed when dropped; its log is shown when its test fails.
+/// A running broker, with two users. Killed when dropped; its log is shown when its test fails.
 pub struct Broker {
     dir: TempDir,
     options: String,
@@ -277,8 +279,10 @@ fn passwords() -> &'static [u8] {
     PASSWORDS.get_or_init(|| {
         let dir = TempDir::new().expect("a temporary directory can be made");
         let file = dir.path().join("passwords");
-        let status = tool("mosquitto_passwd").args(["-b", "-c"]).arg(&file).args([KEY, SECRET]).status();
-        assert!(status.expect("mosquitto_passwd is installed").success(), "mosquitto_passwd failed");
+        for (make, key, secret) in [(&["-b", "-c"][..], KEY, SECRET), (&["-b"], LONG_KEY, LONG_SECRET)] {
+            let status = tool("mosquitto_passwd").args(make).arg(&file).args([key, secret]).status();
+            assert!(status.expect("mosquitto_passwd is installed").success(), "mosquitto_passwd failed");
+        }
         fs::read(file).expect("mosquitto_passwd has written its file")
     })
 }

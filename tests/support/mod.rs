@@ -33,6 +33,10 @@ pub const DEVICE_ID: &str = "507f191e810c19729de860ea";
 pub const KEY: &str = "7c6f2a9e";
 pub const SECRET: &str = "b1946ac92492d234";
 
+/// The same with the length that the platform's have.
+pub const LONG_KEY: &str = "0f9c5a1e-3c5d-4f0a-9b8e-6d2f7c1a4e55";
+pub const LONG_SECRET: &str = "9e107d9d372bb6826bd81d3542a419d6e4d909c290d0fb1ca068ffaddf22cbd0";
+
 pub fn state_topic() -> String {
     format!("losant/{DEVICE_ID}/state")
 }
