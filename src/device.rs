@@ -259,13 +259,14 @@ impl Device {
         driver::close(&self.inner)
     }
 
-    /// Adds an observer of one type of event; any number, called in the order added.
+    /// Adds an observer of one type of event; any number, called in the order added. It is dropped when it has been
+    /// removed, or the device shut down, and is not running any more; at once if the device is shut down already.
     pub fn add_observer(
         &self,
         event: EventType,
         callback: impl Fn(&Device, &Event) + Send + Sync + 'static,
     ) -> ObserverId {
-        self.inner.observers.add(event, Arc::new(callback))
+        self.inner.observers.add(event, Arc::new(callback)).unwrap_or(ObserverId::NONE)
     }
 
     /// Removes an observer. Afterwards it is not running on another thread; inside an observer, where
