@@ -293,7 +293,8 @@ impl Inner {
     /// Makes the loop turn: there is something to send or to end.
     pub fn wake(&self) {
         if !self.woken.swap(true, AcqRel) {
-            self.run.lock().signal();
+            let woken = self.run.lock().signal();
+            driver::report(woken);
         }
     }
 

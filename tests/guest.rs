@@ -81,6 +81,14 @@ fn survives_writing_to_a_broker_that_is_gone(lane: Lane) {
     }
 }
 
+/// A wake-up that fails is logged with no lock held.
+fn tells_of_wake_ups_that_fail(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in ["start", "epoll"] {
+        CProgram::start("unwakeable", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]).finish();
+    }
+}
+
 over_every_transport!(ten_devices_on_one_thread, keeps_to_itself);
 
-in_every_lane!(survives_writing_to_a_broker_that_is_gone);
+in_every_lane!(survives_writing_to_a_broker_that_is_gone, tells_of_wake_ups_that_fail);

@@ -1,6 +1,6 @@
 //! The one background thread that all started devices share. It begins with the first and ends with the last.
 
-use super::{Crank, spawn_quiet};
+use super::{Crank, report, spawn_quiet};
 use crate::{
     connection::{Next, Readiness},
     device::Inner,
@@ -9,7 +9,7 @@ use crate::{
 use mio::{Events, Poll, Registry, Token, Waker};
 use parking_lot::{Condvar, Mutex};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -60,13 +60,13 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Makes the thread turn this device.
-    pub fn wake(&self) {
-        self.shared.wake(self.token);
+    pub fn wake(&self) -> io::Result<()> {
+        self.shared.wake(self.token)
     }
 
-    pub fn leave(self) {
+    pub fn leave(self) -> io::Result<()> {
         self.shared.mailbox.lock().members -= 1;
-        self.wake();
+        self.wake()
     }
 
     pub fn registry(&self) -> &Registry {
@@ -75,15 +75,11 @@ impl Membership {
 }
 
 impl Shared {
-    fn wake(&self, token: Token) {
+    fn wake(&self, token: Token) -> io::Result<()> {
         let mut mailbox = self.mailbox.lock();
         mailbox.woken.push(token);
         // Later ones find the thread woken already.
-        if mailbox.woken.len() == 1 {
-            if let Err(e) = self.waker.wake() {
-                log::error!("cannot wake the background thread: {e}");
-            }
-        }
+        if mailbox.woken.len() == 1 { self.waker.wake() } else { Ok(()) }
     }
 
     fn set_calling(&self, device: Option<Arc<Inner>>) {
@@ -142,15 +138,17 @@ fn begin() -> Result<Thread, Error> {
 /// Waits for threads that have nothing more to do, so that none is left when the last device has been freed; one that is
 /// in a callback, of whatever device, is left for the next time. Not to be called inside a callback.
 pub(super) fn reap() {
+    let mut woken = Ok(());
     let ended = {
         let mut threads = THREADS.lock();
         let unused = |(shared, _): &mut Thread| shared.mailbox.lock().members == 0;
         if let Some((shared, thread)) = threads.current.take_if(unused) {
-            shared.wake(WAKE);
+            woken = shared.wake(WAKE);
             threads.ended.push((shared, thread));
         }
         std::mem::take(&mut threads.ended)
     };
+    report(woken);
     for (shared, thread) in ended {
         // On the thread itself, as from a log callback, there is nothing to wait for.
         let here = thread.thread().id() == thread::current().id();
@@ -173,7 +171,7 @@ struct Worker {
     shared: Arc<Shared>,
     poll: Poll,
     events: Events,
-    members: HashMap<Token, Member>,
+    members: BTreeMap<Token, Member>,
     timers: BTreeSet<(Instant, Token)>,
     /// Devices that have more to do than one turn.
     unfinished: Vec<Token>,
@@ -185,7 +183,7 @@ impl Worker {
             shared,
             poll,
             events: Events::with_capacity(256),
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             timers: BTreeSet::new(),
             unfinished: Vec::new(),
         }

@@ -4,6 +4,7 @@ use super::{
     Mode, OwnPoll, Run,
     background::Membership,
     own::{self},
+    report,
 };
 use crate::{
     connection::{Connection, Next, Readiness, Surroundings},
@@ -17,6 +18,7 @@ use mio::Token;
 use parking_lot::MutexGuard;
 use std::{
     collections::VecDeque,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::*},
     thread,
@@ -137,7 +139,8 @@ impl<'a> Crank<'a> {
             status => Err(Error::new(status, why.text.clone())),
         });
         let known = self.connection.take().is_some_and(|connection| connection.known_to_broker());
-        self.inner.run.lock().settle(known);
+        let woken = self.inner.run.lock().settle(known);
+        report(woken);
     }
 
     /// Gives the crank back; if a close was asked for meanwhile, does it first. The outcome, if the connection ended.
@@ -145,7 +148,9 @@ impl<'a> Crank<'a> {
         loop {
             let mut run = self.inner.run.lock();
             if self.connection.is_none() || !run.close_requested {
-                self.give_back(&mut run);
+                let woken = self.give_back(&mut run);
+                drop(run);
+                report(woken);
                 return self.outcome.take();
             }
             drop(run);
@@ -154,7 +159,9 @@ impl<'a> Crank<'a> {
         }
     }
 
-    fn give_back(&mut self, run: &mut Run) {
+    /// For [`report`], when the lock has been let go.
+    fn give_back(&mut self, run: &mut Run) -> io::Result<()> {
+        let mut woken = Ok(());
         if let Some(own) = self.own.take() {
             run.own.poll = Some(own);
         }
@@ -163,10 +170,11 @@ impl<'a> Crank<'a> {
             run.next = Some(self.next);
         } else if run.is_running() {
             // An observer of the close event has begun anew, and who was woken for it found us still here.
-            run.signal();
+            woken = run.signal();
         }
         run.turner = None;
         run.given_back.notify_all();
+        woken
     }
 }
 
@@ -177,7 +185,9 @@ impl Drop for Crank<'_> {
             let inner = self.inner.clone();
             let mut run = inner.run.lock();
             if run.turner == Some(thread::current().id()) {
-                self.give_back(&mut run);
+                let woken = self.give_back(&mut run);
+                drop(run);
+                report(woken);
             }
         }
     }

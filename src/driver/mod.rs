@@ -56,7 +56,8 @@ impl Run {
     }
 
     /// Makes whoever waits for this device stop waiting.
-    pub fn signal(&self) {
+    /// For [`report`], when the lock has been let go.
+    pub fn signal(&self) -> io::Result<()> {
         match &self.mode {
             Mode::Background(membership) => membership.wake(),
             Mode::Own | Mode::Idle => self.own.wake(),
@@ -70,8 +71,8 @@ impl Run {
         self.next = Some(Next::Now);
     }
 
-    /// The connection has ended.
-    fn settle(&mut self, known_to_broker: bool) {
+    /// The connection has ended. For [`report`], when the lock has been let go.
+    fn settle(&mut self, known_to_broker: bool) -> io::Result<()> {
         self.known_to_broker |= known_to_broker;
         self.connection = None;
         self.close_requested = false;
@@ -119,7 +120,8 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
 }
 
 pub(crate) fn connect(inner: &Arc<Inner>) -> Result<(), Error> {
-    begin_own(inner, false)?.signal();
+    let woken = begin_own(inner, false)?.signal();
+    report(woken);
     Ok(())
 }
 
@@ -166,7 +168,9 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), Error> {
     let connection = inner.plan(&run, false)?;
     let membership = background::join(inner)?;
     run.begin(Mode::Background(membership), connection);
-    run.signal();
+    let woken = run.signal();
+    drop(run);
+    report(woken);
     Ok(())
 }
 
@@ -199,7 +203,9 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
     }
     run.close_requested = true;
     if run.turner.is_some() || matches!(run.mode, Mode::Background(_)) {
-        run.signal();
+        let woken = run.signal();
+        drop(run);
+        report(woken);
         return Ok(());
     }
     // Nobody is in the loop, so this thread turns it for the last time.
@@ -216,12 +222,14 @@ pub(crate) fn shut_down(inner: &Arc<Inner>) {
     if run.is_running() {
         run.close_requested = true;
         if run.turner.is_some() {
-            run.signal();
+            let woken = run.signal();
             let (here, given_back) = (thread::current().id(), run.given_back.clone());
             let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
             while background && run.turner.is_some_and(|turner| turner != here) {
                 given_back.wait(&mut run);
             }
+            drop(run);
+            report(woken);
         } else if let Ok(crank) = Crank::take_locked(inner, run) {
             crank.finish();
         }
@@ -233,6 +241,14 @@ pub(crate) fn shut_down(inner: &Arc<Inner>) {
     }
 }
 
+/// Logs that whoever waits for a device could not be woken, as when the host has closed descriptors that are not its own.
+/// Not to be called with a lock held: the log callback may call any function.
+pub(crate) fn report(woken: io::Result<()>) {
+    if let Err(e) = woken {
+        log::error!("cannot wake the thread that waits for the network: {e}");
+    }
+}
+
 /// Starts a thread of the library: named, and with every signal blocked, so that the host's handlers run on the host's
 /// threads.
 pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
@@ -240,8 +256,7 @@ pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> R
     // The new thread inherits this mask; there is no moment at which it has another.
     let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
     let spawned = thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
-    if let Err(e) = callers.thread_set_mask() {
-        log::error!("cannot restore the signal mask: {e}");
-    }
+    // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
+    let _ = callers.thread_set_mask();
     spawned.map_err(failed)
 }

@@ -52,7 +52,7 @@ impl Place {
     pub fn share_fd(&mut self, pending: bool) -> Result<RawFd, Error> {
         self.fd_shared = true;
         if pending {
-            self.wake();
+            self.wake().map_err(|e| Error::new(LOSANT_ERR_SYSTEM, format!("cannot wake the loop: {e}")))?;
         }
         self.fd.ok_or_else(|| Error::new(LOSANT_ERR_INTERNAL, "no poll descriptor"))
     }
@@ -65,12 +65,10 @@ impl Place {
         }
     }
 
-    pub fn wake(&self) {
-        if !self.sleeping && !self.fd_shared {
-            return;
-        }
-        if let Some(Err(e)) = self.waker.as_ref().map(|waker| waker.wake()) {
-            log::error!("cannot wake the loop: {e}");
+    pub fn wake(&self) -> io::Result<()> {
+        match &self.waker {
+            Some(waker) if self.sleeping || self.fd_shared => waker.wake(),
+            _ => Ok(()),
         }
     }
 }

@@ -15,6 +15,10 @@ const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "
 /// Leak reports of Rust's standard library that are none.
 const SUPPRESSIONS: &str = "tests/c/valgrind.supp";
 
+/// The same of programs that end with the library's thread running, and which those are.
+const SUPPRESSIONS_RUNNING: &str = "tests/c/valgrind-running.supp";
+const END_RUNNING: [&str; 1] = ["unwakeable"];
+
 /// A running C program.
 pub struct CProgram;
 
@@ -29,8 +33,11 @@ impl CProgram {
                 command
                     .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30", "--fair-sched=try"])
                     .arg("--errors-for-leak-kinds=definite,indirect,possible")
-                    .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()))
-                    .arg(program);
+                    .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()));
+                if END_RUNNING.contains(&name) {
+                    command.arg(format!("--suppressions={}", package_file(SUPPRESSIONS_RUNNING).display()));
+                }
+                command.arg(program);
                 command
             }
         };
