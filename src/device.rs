@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     pub woken: AtomicBool,
     pub run: Mutex<driver::Run>,
     options: Mutex<Options>,
+    #[cfg(test)]
+    pub defect: crate::defect::Injected,
 }
 
 /// Longest time that a setter takes, in milliseconds: a day.
@@ -76,6 +78,8 @@ impl Device {
                 woken: AtomicBool::new(false),
                 run: Mutex::new(driver::Run::default()),
                 options: Mutex::new(options),
+                #[cfg(test)]
+                defect: crate::defect::Injected::default(),
             }),
         })
     }

@@ -13,6 +13,7 @@
 
 mod backoff;
 mod connection;
+mod defect;
 mod device;
 mod driver;
 mod event;

@@ -3,6 +3,7 @@
 use super::{Crank, report, spawn_quiet};
 use crate::{
     connection::{Next, Readiness},
+    defect,
     device::Inner,
     status::{Error, Status::*},
 };
@@ -11,7 +12,6 @@ use parking_lot::{Condvar, Mutex};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Instant,
@@ -131,7 +131,13 @@ fn begin() -> Result<Thread, Error> {
     let registry = poll.registry().try_clone().map_err(failed)?;
     let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default(), changed: Condvar::new() });
     let theirs = shared.clone();
-    let thread = spawn_quiet("losant", move || Worker::new(theirs, poll).run())?;
+    let thread = spawn_quiet("losant", move || {
+        let mut worker = Worker::new(theirs, poll);
+        if let Err(what) = defect::contain(|| worker.run()) {
+            worker.fail(&what);
+        }
+        worker.shared.set_over();
+    })?;
     Ok((shared, thread))
 }
 
@@ -189,16 +195,33 @@ impl Worker {
         }
     }
 
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             let due = self.gather();
             for (token, readiness) in due {
                 self.turn(token, readiness);
             }
             if self.members.is_empty() && self.may_end() {
-                self.shared.set_over();
                 return;
             }
+        }
+    }
+
+    /// A defect has ended this thread: its devices are closed and say so; those started from now on get another thread.
+    fn fail(&mut self, what: &str) {
+        self.retire(&mut THREADS.lock());
+        let joined = std::mem::take(&mut self.shared.mailbox.lock().joined);
+        let members = std::mem::take(&mut self.members).into_iter().map(|(token, member)| (token, member.inner));
+        for (token, inner) in members.chain(joined) {
+            self.call(&inner, || {
+                // A thread that has it now is freeing it, and ends it itself.
+                if let Ok(mut crank) = Crank::take_background(&inner, token) {
+                    crank.fail(what);
+                    self.shared.set_calling(Some(inner.clone()));
+                    crank.dispatch();
+                    crank.finish();
+                }
+            });
         }
     }
 
@@ -215,6 +238,8 @@ impl Worker {
                 log::error!("cannot poll: {e}");
             }
         }
+        #[cfg(test)]
+        self.members.values().for_each(|member| member.inner.defect.strike(defect::Place::Thread));
         let mut due = BTreeMap::new();
         for token in self.unfinished.drain(..) {
             due.insert(token, Readiness::default());
@@ -247,10 +272,9 @@ impl Worker {
     }
 
     fn turn(&mut self, token: Token, readiness: Readiness) {
-        let Some(member) = self.members.get_mut(&token) else { return };
+        let Some(member) = self.members.get(&token) else { return };
         let inner = member.inner.clone();
-        // Only observers written in Rust can panic here; the others must not suffer for it.
-        let turned = catch_unwind(AssertUnwindSafe(|| match Crank::take_background(&inner, token) {
+        let turned = self.call(&inner, || match Crank::take_background(&inner, token) {
             Ok(mut crank) => {
                 crank.ready(readiness);
                 crank.work();
@@ -262,8 +286,8 @@ impl Worker {
             // Another thread has it for a moment and will wake us.
             Err(e) if e.status == LOSANT_ERR_BUSY => None,
             Err(_) => Some(Next::Never),
-        }));
-        self.shared.set_calling(None);
+        });
+        let Some(member) = self.members.get_mut(&token) else { return };
         if let Some(due) = member.due.take() {
             self.timers.remove(&(due, token));
         }
@@ -280,16 +304,29 @@ impl Worker {
         }
     }
 
+    /// Does something that may call observers of a device. Those written in Rust can panic, and the other devices must not
+    /// suffer for it.
+    fn call<T>(&self, inner: &Inner, turn: impl FnOnce() -> T) -> Option<T> {
+        let turned = defect::contain(turn);
+        self.shared.set_calling(None);
+        turned.map_err(|what| log::error!("{}: an observer panicked: {what}", inner.id)).ok()
+    }
+
     /// Whether the thread is no longer needed; if so, it is no longer the current one.
     fn may_end(&self) -> bool {
         let mut threads = THREADS.lock();
         if self.shared.mailbox.lock().members > 0 {
             return false;
         }
+        self.retire(&mut threads);
+        true
+    }
+
+    /// Is no longer the current one.
+    fn retire(&self, threads: &mut Threads) {
         let mine = |(shared, _): &mut Thread| Arc::ptr_eq(shared, &self.shared);
         if let Some(thread) = threads.current.take_if(mine) {
             threads.ended.push(thread);
         }
-        true
     }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     connection::{Connection, Next, Readiness, Surroundings},
+    defect,
     device::{Device, Inner},
     event::{Event, Trouble},
     status::{Error, Status::*},
@@ -19,7 +20,6 @@ use parking_lot::MutexGuard;
 use std::{
     collections::VecDeque,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering::*},
     thread,
 };
@@ -96,29 +96,34 @@ impl<'a> Crank<'a> {
         let mut around =
             Surroundings { now: Now::read(), registry, token, outbox: &self.inner.outbox, events: &mut self.events };
         // A defect must not take the host along; the device is closed instead, and says so.
-        let worked = catch_unwind(AssertUnwindSafe(|| {
+        let worked = defect::contain(|| {
+            #[cfg(test)]
+            self.inner.defect.strike(defect::Place::Work);
             if close {
                 connection.close(&mut around);
                 Next::Never
             } else {
                 connection.work(&mut around)
             }
-        }));
+        });
         let ended = match worked {
             Ok(next) => {
                 self.next = next;
                 connection.ended().cloned()
             }
-            Err(_) => {
-                self.inner.outbox.lock().connection_lost();
-                let text = "a defect in liblosant ended the connection; please report it".to_owned();
-                Some(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text })
-            }
+            Err(what) => Some(failed(self.inner, &what)),
         };
         self.inner.online.store(ended.is_none() && connection.is_online(), Release);
         if let Some(why) = ended {
             self.events.push_back(Event::Close(why));
         }
+    }
+
+    /// Ends the connection because of a defect; the caller dispatches.
+    pub fn fail(&mut self, what: &str) {
+        let why = failed(self.inner, what);
+        self.inner.online.store(false, Release);
+        self.events.push_back(Event::Close(why));
     }
 
     /// Calls the observers of what has happened.
@@ -176,6 +181,14 @@ impl<'a> Crank<'a> {
         run.given_back.notify_all();
         woken
     }
+}
+
+/// What a defect means for a device. What it has accepted stays accepted.
+fn failed(inner: &Inner, what: &str) -> Trouble {
+    inner.outbox.lock().connection_lost();
+    let text = format!("a defect in liblosant ended the connection, please report it: {what}");
+    log::error!("{}: {text}", inner.id);
+    Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text }
 }
 
 impl Drop for Crank<'_> {
