@@ -237,6 +237,10 @@ typedef enum {
      * The server violated the WebSocket protocol, for example with a text frame.
      */
     LOSANT_ERR_WEBSOCKET = -52,
+    /**
+     * The device was made before this process was forked: it belongs to the parent.
+     */
+    LOSANT_ERR_FORKED = -60,
 } losant_status;
 
 /**
@@ -900,7 +904,7 @@ losant_status losant_parse_time(const char *text,
 /**
  * Sets where log messages go; by default nowhere.
  *
- * One callback serves the whole process. After the function returns, the callback set before is not running on any other
+ * One callback serves the whole process; a child made by fork has none until it sets one. After the function returns, the callback set before is not running on any other
  * thread and is not called any more.
  *
  * @param callback receives the messages; NULL switches the log off

@@ -8,6 +8,7 @@ use crate::{
     options::{self, Options, Transport},
     outbox::{Counters, Outbox},
     payload,
+    process::ProcessId,
     session::Identity,
     status::{Error, Status::*},
     time::{Now, Stamp},
@@ -336,7 +337,11 @@ impl Inner {
     }
 
     pub fn shut_down(self: &Arc<Self>) {
+        let process = ProcessId::current();
         self.observers.close();
-        driver::shut_down(self);
+        // What hangs on an observer may have forked when it was dropped.
+        if !process.is_past() {
+            driver::shut_down(self);
+        }
     }
 }

@@ -23,6 +23,8 @@ mod observers;
 mod options;
 mod outbox;
 mod payload;
+#[allow(unsafe_code, reason = "the kernel tells of a fork by a page of memory")]
+mod process;
 mod session;
 mod status;
 mod time;

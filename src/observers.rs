@@ -3,6 +3,7 @@
 use crate::{
     device::Device,
     event::{Event, EventType},
+    process::ProcessId,
     status::{Error, Status::*},
 };
 use parking_lot::{Condvar, Mutex};
@@ -120,6 +121,7 @@ impl Observers {
             list.observers.iter().filter(|o| o.event == event.event_type()).map(|o| o.id).collect()
         };
         for id in ids {
+            let process = ProcessId::current();
             let running = {
                 let mut list = self.list.lock();
                 if list.closed {
@@ -132,6 +134,11 @@ impl Observers {
                 Running::begin(self, callback)
             };
             running.call(device, event);
+            drop(running);
+            if process.is_past() {
+                // A child that has come back from the callback; the others are its parent's affair.
+                return;
+            }
         }
     }
 }
@@ -140,12 +147,13 @@ impl Observers {
 struct Running<'a> {
     observers: &'a Observers,
     callback: Option<Arc<Callback>>,
+    process: ProcessId,
 }
 
 impl<'a> Running<'a> {
     fn begin(observers: &'a Observers, callback: Arc<Callback>) -> Self {
         CALLBACKS_HERE.set(CALLBACKS_HERE.get() + 1);
-        Running { observers, callback: Some(callback) }
+        Running { observers, callback: Some(callback), process: ProcessId::current() }
     }
 
     fn call(&self, device: &Device, event: &Event) {
@@ -157,10 +165,17 @@ impl<'a> Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if self.process.is_past() {
+            // The callback is the parent's, and so is whatever waits for it.
+            std::mem::forget(self.callback.take());
+        }
         // If it was removed meanwhile, this is its end. User code hangs on it, which whoever waits for the callback waits
         // for too.
         self.callback = None;
         CALLBACKS_HERE.set(CALLBACKS_HERE.get() - 1);
+        if self.process.is_past() {
+            return;
+        }
         self.observers.list.lock().running = None;
         self.observers.returned.notify_all();
     }

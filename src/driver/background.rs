@@ -5,6 +5,7 @@ use crate::{
     connection::{Next, Readiness},
     defect,
     device::Inner,
+    process::{PerProcess, ProcessId},
     status::{Error, Status::*},
 };
 use mio::{Events, Poll, Registry, Token, Waker};
@@ -20,6 +21,7 @@ use std::{
 const WAKE: Token = Token(0);
 
 /// The thread that runs, and those that have ended but were not waited for.
+#[derive(Default)]
 struct Threads {
     current: Option<Thread>,
     ended: Vec<Thread>,
@@ -27,7 +29,7 @@ struct Threads {
 
 type Thread = (Arc<Shared>, JoinHandle<()>);
 
-static THREADS: Mutex<Threads> = Mutex::new(Threads { current: None, ended: Vec::new() });
+static THREADS: PerProcess<Mutex<Threads>> = PerProcess::new(Mutex::new(Threads { current: None, ended: Vec::new() }));
 
 /// What the thread and the devices' callers share.
 struct Shared {
@@ -104,7 +106,7 @@ impl Shared {
 
 /// Gives a device a place on the background thread, which is started if there is none.
 pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
-    let mut threads = THREADS.lock();
+    let mut threads = THREADS.get().lock();
     // Where devices end inside callbacks, nobody waits for their threads.
     threads.ended.retain(|(_, thread)| !thread.is_finished());
     let shared = match &threads.current {
@@ -136,7 +138,12 @@ fn begin() -> Result<Thread, Error> {
         if let Err(what) = defect::contain(|| worker.run()) {
             worker.fail(&what);
         }
-        worker.shared.set_over();
+        if worker.process.is_past() {
+            // What it has is its parent's.
+            std::mem::forget(worker);
+        } else {
+            worker.shared.set_over();
+        }
     })?;
     Ok((shared, thread))
 }
@@ -146,7 +153,7 @@ fn begin() -> Result<Thread, Error> {
 pub(super) fn reap() {
     let mut woken = Ok(());
     let ended = {
-        let mut threads = THREADS.lock();
+        let mut threads = THREADS.get().lock();
         let unused = |(shared, _): &mut Thread| shared.mailbox.lock().members == 0;
         if let Some((shared, thread)) = threads.current.take_if(unused) {
             woken = shared.wake(WAKE);
@@ -162,7 +169,7 @@ pub(super) fn reap() {
             // It caught its panics; there is nothing to learn.
             let _ = thread.join();
         } else {
-            THREADS.lock().ended.push((shared, thread));
+            THREADS.get().lock().ended.push((shared, thread));
         }
     }
 }
@@ -181,6 +188,7 @@ struct Worker {
     timers: BTreeSet<(Instant, Token)>,
     /// Devices that have more to do than one turn.
     unfinished: Vec<Token>,
+    process: ProcessId,
 }
 
 impl Worker {
@@ -192,6 +200,7 @@ impl Worker {
             members: BTreeMap::new(),
             timers: BTreeSet::new(),
             unfinished: Vec::new(),
+            process: ProcessId::current(),
         }
     }
 
@@ -200,6 +209,10 @@ impl Worker {
             let due = self.gather();
             for (token, readiness) in due {
                 self.turn(token, readiness);
+                if self.process.is_past() {
+                    // A child that has come back from a callback.
+                    return;
+                }
             }
             if self.members.is_empty() && self.may_end() {
                 return;
@@ -209,7 +222,7 @@ impl Worker {
 
     /// A defect has ended this thread: its devices are closed and say so; those started from now on get another thread.
     fn fail(&mut self, what: &str) {
-        self.retire(&mut THREADS.lock());
+        self.retire(&mut THREADS.get().lock());
         let joined = std::mem::take(&mut self.shared.mailbox.lock().joined);
         let members = std::mem::take(&mut self.members).into_iter().map(|(token, member)| (token, member.inner));
         for (token, inner) in members.chain(joined) {
@@ -222,6 +235,9 @@ impl Worker {
                     crank.finish();
                 }
             });
+            if self.process.is_past() {
+                return;
+            }
         }
     }
 
@@ -287,6 +303,9 @@ impl Worker {
             Err(e) if e.status == LOSANT_ERR_BUSY => None,
             Err(_) => Some(Next::Never),
         });
+        if self.process.is_past() {
+            return;
+        }
         let Some(member) = self.members.get_mut(&token) else { return };
         if let Some(due) = member.due.take() {
             self.timers.remove(&(due, token));
@@ -308,13 +327,16 @@ impl Worker {
     /// suffer for it.
     fn call<T>(&self, inner: &Inner, turn: impl FnOnce() -> T) -> Option<T> {
         let turned = defect::contain(turn);
+        if self.process.is_past() {
+            return None;
+        }
         self.shared.set_calling(None);
         turned.map_err(|what| log::error!("{}: an observer panicked: {what}", inner.id)).ok()
     }
 
     /// Whether the thread is no longer needed; if so, it is no longer the current one.
     fn may_end(&self) -> bool {
-        let mut threads = THREADS.lock();
+        let mut threads = THREADS.get().lock();
         if self.shared.mailbox.lock().members > 0 {
             return false;
         }

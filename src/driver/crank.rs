@@ -11,6 +11,7 @@ use crate::{
     defect,
     device::{Device, Inner},
     event::{Event, Trouble},
+    process::ProcessId,
     status::{Error, Status::*},
     time::Now,
     transport::Stage::*,
@@ -35,6 +36,7 @@ pub(super) struct Crank<'a> {
     place: Option<Membership>,
     events: VecDeque<Event>,
     outcome: Option<Result<(), Error>>,
+    process: ProcessId,
 }
 
 impl<'a> Crank<'a> {
@@ -73,7 +75,13 @@ impl<'a> Crank<'a> {
             place,
             events: VecDeque::new(),
             outcome: None,
+            process: ProcessId::current(),
         })
+    }
+
+    /// Whether an observer has forked, and this is the child. It must do nothing more: the device is its parent's.
+    pub fn is_past(&self) -> bool {
+        self.process.is_past()
     }
 
     pub fn ready(&mut self, socket: Readiness) {
@@ -134,6 +142,9 @@ impl<'a> Crank<'a> {
                 self.end(why);
             }
             self.inner.observers.dispatch(&device, &event);
+            if self.is_past() {
+                return;
+            }
         }
     }
 
@@ -151,6 +162,9 @@ impl<'a> Crank<'a> {
     /// Gives the crank back; if a close was asked for meanwhile, does it first. The outcome, if the connection ended.
     pub fn finish(mut self) -> Option<Result<(), Error>> {
         loop {
+            if self.is_past() {
+                return Some(Err(forked()));
+            }
             let mut run = self.inner.run.lock();
             if self.connection.is_none() || !run.close_requested {
                 let woken = self.give_back(&mut run);
@@ -183,6 +197,11 @@ impl<'a> Crank<'a> {
     }
 }
 
+/// What the child's copy of a call has come to.
+pub(super) fn forked() -> Error {
+    Error::new(LOSANT_ERR_FORKED, "an observer has forked, and this is the child")
+}
+
 /// What a defect means for a device. What it has accepted stays accepted.
 fn failed(inner: &Inner, what: &str) -> Trouble {
     inner.outbox.lock().connection_lost();
@@ -194,6 +213,11 @@ fn failed(inner: &Inner, what: &str) -> Trouble {
 impl Drop for Crank<'_> {
     /// After [`Crank::finish`] nothing is left to give back; this is for observers that panic.
     fn drop(&mut self) {
+        if self.is_past() {
+            // Its descriptors are its parent's too, and so are the bytes that a farewell would send.
+            std::mem::forget((self.connection.take(), self.own.take()));
+            return;
+        }
         if thread::panicking() || self.connection.is_some() {
             let inner = self.inner.clone();
             let mut run = inner.run.lock();

@@ -110,9 +110,11 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
     let mut crank = Crank::take_locked(inner, run)?;
     while crank.connection.is_some() {
         if let Err(failure) = crank.turn_own(None) {
-            // Nobody would drive it from here on.
-            inner.run.lock().close_requested = true;
-            crank.finish();
+            if !crank.is_past() {
+                // Nobody would drive it from here on.
+                inner.run.lock().close_requested = true;
+                crank.finish();
+            }
             return Err(failure);
         }
     }

@@ -1,6 +1,6 @@
 //! The poll of a device that the caller's threads drive, and its descriptor for the caller's own event loop.
 
-use super::Crank;
+use super::{Crank, crank::forked};
 use crate::{
     connection::{Next, Readiness},
     status::{Error, Status::*},
@@ -79,6 +79,9 @@ impl Crank<'_> {
         self.wait(timeout)?;
         self.work();
         self.dispatch();
+        if self.is_past() {
+            return Err(forked());
+        }
         // Edge-triggered readiness is told once, so what is left to do must make the descriptor readable again.
         if self.next == Next::Now {
             self.inner.wake();

@@ -2,6 +2,7 @@
 
 use crate::{
     defect,
+    process::ProcessId,
     status::{
         Error,
         Status::{self, *},
@@ -18,7 +19,13 @@ pub(super) fn guard(function: &str, body: impl FnOnce() -> Result<(), Error>) ->
 #[inline(never)]
 fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Status {
     defect::keep_quiet();
-    let failure = match defect::contain(body) {
+    let process = ProcessId::current();
+    let outcome = defect::contain(body);
+    if process.is_past() {
+        // A child that has come back from a callback: what it was called for is its parent's affair.
+        return LOSANT_ERR_FORKED;
+    }
+    let failure = match outcome {
         Ok(Ok(())) => return LOSANT_OK,
         Ok(Err(failure)) => failure,
         Err(what) => contained(&what),
