@@ -257,6 +257,10 @@ typedef enum {
      * The server violated the WebSocket protocol, for example with a text frame.
      */
     LOSANT_ERR_WEBSOCKET = -52,
+    /**
+     * The device was made before this process was forked: it belongs to the parent.
+     */
+    LOSANT_ERR_FORKED = -60,
 } losant_status;
 
 /**
@@ -526,6 +530,23 @@ typedef struct {
  * @param user_data as given to losant_device_add_event_observer
  */
 typedef void (*losant_event_callback)(losant_device *device, const losant_event *event, void *user_data);
+
+/**
+ * Destroys the user data of an observer: the last that the library has to do with it.
+ *
+ * Called exactly once for every losant_device_add_event_observer_with_destructor that succeeded: when the observer has
+ * been removed or its device freed, and its callback is not running any more on any thread. No library lock is held, so
+ * any function may be called.
+ *
+ * On the thread that removes or frees, before that call returns; but where the observer's callback is still running then
+ * (it removes or frees itself, or the call came from inside another callback and did not wait), on the callback's thread,
+ * right after the callback has returned. Where it runs after a callback, blocking calls are refused as in one.
+ *
+ * Not called when the process ends with the device not freed, nor in a child made by fork.
+ *
+ * @param user_data as given to losant_device_add_event_observer_with_destructor
+ */
+typedef void (*losant_destroy_callback)(void *user_data);
 
 /**
  * Receives log messages.
@@ -1016,6 +1037,24 @@ losant_status losant_device_add_event_observer(losant_device *device,
                                                void *user_data);
 
 /**
+ * The same as losant_device_add_event_observer, with a function that destroys the user data when the observer has come to
+ * its end. Removed by losant_device_remove_event_observer like any other.
+ *
+ * @param device the device, connected or not
+ * @param event a losant_event_type
+ * @param callback what to call; see losant_event_callback
+ * @param user_data handed to the callback and, at the end, to destroy. With several observers, destroy is called once for
+ * each.
+ * @param destroy what to call at the end; see losant_destroy_callback. NULL: nothing. Not called if this function fails.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
+ */
+losant_status losant_device_add_event_observer_with_destructor(losant_device *device,
+                                                               int event,
+                                                               losant_event_callback callback,
+                                                               void *user_data,
+                                                               losant_destroy_callback destroy);
+
+/**
  * Removes the first observer that was added with these arguments. After it returns, its callback is not running on
  * another thread and is not called any more: where it runs on another thread at this moment, waits for it.
  *
@@ -1066,7 +1105,7 @@ losant_status losant_parse_time(const char *text,
 /**
  * Sets where log messages go; by default nowhere.
  *
- * One callback serves the whole process. After the function returns, the callback set before is not running on any other
+ * One callback serves the whole process; a child made by fork has none until it sets one. After the function returns, the callback set before is not running on any other
  * thread and is not called any more.
  *
  * @param callback receives the messages; NULL switches the log off

@@ -5,20 +5,17 @@
 use crate::{
     options::{DAY_MS, check_range, check_size},
     pacer::{Rate, Window},
+    process::PerProcess,
     status::Error,
 };
-use once_cell::sync::Lazy;
 use parking_lot::Mutex;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// One attempt. It counts from its beginning until a window after its end, which is when this is dropped: sometime in
 /// between the platform has counted it.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    limit: Arc<Limit>,
+    limit: &'static Limit,
 }
 
 impl Drop for Attempt {
@@ -34,34 +31,39 @@ struct Limit {
 
 const PLATFORM: Rate = Rate { messages: 300, window: Duration::from_secs(15) };
 
-/// The process's own.
-static LIMIT: Lazy<Arc<Limit>> = Lazy::new(|| Limit::new(PLATFORM));
+static LIMIT: PerProcess<Limit> = PerProcess::new(Limit::new(PLATFORM));
 
 /// Sets how many connections the whole process may begin in any window of `window_ms`, over all devices: up to 100,000,
 /// 0 for no limit; 1 ms to a day. The defaults are Losant's limit for one application: 300, 15,000.
 pub fn set_connect_limit(attempts: u32, window_ms: u64) -> Result<(), Error> {
     let messages = check_size("attempts", "", attempts.into(), 0..=100_000)?;
     check_range("window_ms", "ms", window_ms, 1..=DAY_MS)?;
-    LIMIT.window.lock().set_rate(Rate { messages, window: Duration::from_millis(window_ms) });
+    LIMIT.get().window.lock().set_rate(Rate { messages, window: Duration::from_millis(window_ms) });
     Ok(())
 }
 
 /// Begins an attempt, or tells when to ask again. `random` is uniform in 0..1: those who wait do not all ask at once.
 pub(crate) fn begin(now: Instant, random: f64) -> Result<Attempt, Instant> {
-    LIMIT.begin(now, random)
+    LIMIT.get().begin(now, random)
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Limit::new(PLATFORM)
+    }
 }
 
 impl Limit {
-    fn new(rate: Rate) -> Arc<Self> {
-        Arc::new(Limit { window: Mutex::new(Window::new(rate)) })
+    const fn new(rate: Rate) -> Self {
+        Limit { window: Mutex::new(Window::new(rate)) }
     }
 
-    fn begin(self: &Arc<Self>, now: Instant, random: f64) -> Result<Attempt, Instant> {
+    fn begin(&'static self, now: Instant, random: f64) -> Result<Attempt, Instant> {
         let mut window = self.window.lock();
         match window.ask(now) {
             Ok(()) => {
                 window.set_out();
-                Ok(Attempt { limit: self.clone() })
+                Ok(Attempt { limit: self })
             }
             Err(when) => {
                 let step = window.length() / 10;
@@ -78,7 +80,7 @@ mod tests {
     #[test]
     fn no_window_holds_more_attempts_than_the_limit() {
         let window = Duration::from_secs(15);
-        let limit = Limit::new(Rate { messages: 3, window });
+        let limit = Box::leak(Box::new(Limit::new(Rate { messages: 3, window })));
         let now = Instant::now();
         let mut attempts: Vec<_> = (0..3).map(|_| limit.begin(now, 0.0).unwrap()).collect();
         // While all are on their way nobody knows when there will be a place.
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_everyone_may() {
-        let limit = Limit::new(Rate { messages: 0, window: Duration::ZERO });
+        let limit = Box::leak(Box::new(Limit::new(Rate { messages: 0, window: Duration::ZERO })));
         let attempts: Vec<_> = (0..1000).map(|_| limit.begin(Instant::now(), 0.0).unwrap()).collect();
         drop(attempts);
         assert_eq!(limit.window.lock().used(Instant::now()), 0);

@@ -9,6 +9,7 @@ use crate::{
     outbox::{Counters, Limits, Outbox, WhenFull},
     pacer::Rate,
     payload,
+    process::ProcessId,
     session::Identity,
     status::{Error, Status::*},
     time::{Now, Stamp},
@@ -49,6 +50,8 @@ pub(crate) struct Inner {
     pub woken: AtomicBool,
     pub run: Mutex<driver::Run>,
     options: Mutex<Options>,
+    #[cfg(test)]
+    pub defect: crate::defect::Injected,
 }
 
 impl Device {
@@ -76,6 +79,8 @@ impl Device {
                 woken: AtomicBool::new(false),
                 run: Mutex::new(driver::Run::default()),
                 options: Mutex::new(options),
+                #[cfg(test)]
+                defect: crate::defect::Injected::default(),
             }),
         })
     }
@@ -343,7 +348,8 @@ impl Device {
         driver::close_timeout(&self.inner, timeout)
     }
 
-    /// Adds an observer of one type of event; any number, called in the order added.
+    /// Adds an observer of one type of event; any number, called in the order added. It is dropped when it has been
+    /// removed, or the device shut down, and is not running any more; at once if the device is shut down already.
     pub fn add_observer(
         &self,
         event: EventType,
@@ -352,7 +358,7 @@ impl Device {
         if matches!(event, EventType::LOSANT_EVENT_DELIVERED | EventType::LOSANT_EVENT_DROPPED) {
             self.inner.outbox.lock().want_outcomes();
         }
-        self.inner.observers.add(event, Arc::new(callback))
+        self.inner.observers.add(event, Arc::new(callback)).unwrap_or(ObserverId::NONE)
     }
 
     /// Removes an observer. Afterwards it is not running on another thread; inside an observer, where
@@ -379,7 +385,8 @@ impl Inner {
     /// Makes the loop turn: there is something to send or to end.
     pub fn wake(&self) {
         if !self.woken.swap(true, AcqRel) {
-            self.run.lock().signal();
+            let woken = self.run.lock().signal();
+            driver::report(woken);
         }
     }
 
@@ -416,7 +423,11 @@ impl Inner {
     }
 
     pub fn shut_down(self: &Arc<Self>) {
+        let process = ProcessId::current();
         self.observers.close();
-        driver::shut_down(self);
+        // What hangs on an observer may have forked when it was dropped.
+        if !process.is_past() {
+            driver::shut_down(self);
+        }
     }
 }

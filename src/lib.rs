@@ -14,6 +14,7 @@
 mod backoff;
 mod connect_limit;
 mod connection;
+mod defect;
 mod device;
 mod driver;
 mod event;
@@ -26,6 +27,8 @@ mod options;
 mod outbox;
 mod pacer;
 mod payload;
+#[allow(unsafe_code, reason = "the kernel tells of a fork by a page of memory")]
+mod process;
 mod session;
 mod status;
 mod time;

@@ -3,6 +3,7 @@
 use crate::{
     device::Device,
     event::{Event, EventType},
+    process::ProcessId,
     status::{Error, Status::*},
 };
 use parking_lot::{Condvar, Mutex};
@@ -18,6 +19,11 @@ pub type Callback = dyn Fn(&Device, &Event) + Send + Sync;
 /// Names an observer for its removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ObserverId(u64);
+
+impl ObserverId {
+    /// No observer's.
+    pub(crate) const NONE: ObserverId = ObserverId(0);
+}
 
 struct Observer {
     id: ObserverId,
@@ -52,12 +58,16 @@ pub(crate) fn in_callback() -> bool {
 }
 
 impl Observers {
-    pub fn add(&self, event: EventType, callback: Arc<Callback>) -> ObserverId {
+    /// Adds an observer; hands the callback back if none is called any more.
+    pub fn add(&self, event: EventType, callback: Arc<Callback>) -> Result<ObserverId, Arc<Callback>> {
         let mut list = self.list.lock();
+        if list.closed {
+            return Err(callback);
+        }
         list.last_id += 1;
         let id = ObserverId(list.last_id);
         list.observers.push(Observer { id, event, callback });
-        id
+        Ok(id)
     }
 
     /// Removes an observer. Afterwards its callback does not run on another thread: where it does now, waits for it;
@@ -79,7 +89,7 @@ impl Observers {
             self.returned.wait(&mut list);
         }
         drop(list);
-        // User code may hang on the callback's destructor, so it runs without the lock.
+        // User code hangs on the callback's destructor, so it runs without the lock.
         drop(observer);
         Ok(())
     }
@@ -111,7 +121,8 @@ impl Observers {
             list.observers.iter().filter(|o| o.event == event.event_type()).map(|o| o.id).collect()
         };
         for id in ids {
-            let callback = {
+            let process = ProcessId::current();
+            let running = {
                 let mut list = self.list.lock();
                 if list.closed {
                     return;
@@ -120,28 +131,52 @@ impl Observers {
                     continue;
                 };
                 list.running = Some((id, thread::current().id()));
-                callback
+                Running::begin(self, callback)
             };
-            let _running = Running::begin(self);
+            running.call(device, event);
+            drop(running);
+            if process.is_past() {
+                // A child that has come back from the callback; the others are its parent's affair.
+                return;
+            }
+        }
+    }
+}
+
+/// A callback that runs; its end is marked also when it panics.
+struct Running<'a> {
+    observers: &'a Observers,
+    callback: Option<Arc<Callback>>,
+    process: ProcessId,
+}
+
+impl<'a> Running<'a> {
+    fn begin(observers: &'a Observers, callback: Arc<Callback>) -> Self {
+        CALLBACKS_HERE.set(CALLBACKS_HERE.get() + 1);
+        Running { observers, callback: Some(callback), process: ProcessId::current() }
+    }
+
+    fn call(&self, device: &Device, event: &Event) {
+        if let Some(callback) = &self.callback {
             callback(device, event);
         }
     }
 }
 
-/// Marks the end of a callback, also when it panics.
-struct Running<'a>(&'a Observers);
-
-impl<'a> Running<'a> {
-    fn begin(observers: &'a Observers) -> Self {
-        CALLBACKS_HERE.set(CALLBACKS_HERE.get() + 1);
-        Running(observers)
-    }
-}
-
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        if self.process.is_past() {
+            // The callback is the parent's, and so is whatever waits for it.
+            std::mem::forget(self.callback.take());
+        }
+        // If it was removed meanwhile, this is its end. User code hangs on it, which whoever waits for the callback waits
+        // for too.
+        self.callback = None;
         CALLBACKS_HERE.set(CALLBACKS_HERE.get() - 1);
-        self.0.list.lock().running = None;
-        self.0.returned.notify_all();
+        if self.process.is_past() {
+            return;
+        }
+        self.observers.list.lock().running = None;
+        self.observers.returned.notify_all();
     }
 }

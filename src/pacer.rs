@@ -28,7 +28,7 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub fn new(rate: Rate) -> Self {
+    pub const fn new(rate: Rate) -> Self {
         Window { rate, under_way: 0, arrived: VecDeque::new() }
     }
 

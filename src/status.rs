@@ -107,6 +107,8 @@ pub enum Status {
     LOSANT_ERR_WEBSOCKET_PROTOCOL = -51,
     /// The server violated the WebSocket protocol, for example with a text frame.
     LOSANT_ERR_WEBSOCKET = -52,
+    /// The device was made before this process was forked: it belongs to the parent.
+    LOSANT_ERR_FORKED = -60,
 }
 
 use Status::*;
@@ -161,6 +163,7 @@ impl Status {
         LOSANT_ERR_WEBSOCKET_REFUSED,
         LOSANT_ERR_WEBSOCKET_PROTOCOL,
         LOSANT_ERR_WEBSOCKET,
+        LOSANT_ERR_FORKED,
     ];
 
     /// The number that C sees.
@@ -227,6 +230,7 @@ impl Status {
             LOSANT_ERR_WEBSOCKET_REFUSED => c"the server refused the WebSocket",
             LOSANT_ERR_WEBSOCKET_PROTOCOL => c"the server does not speak MQTT over WebSocket",
             LOSANT_ERR_WEBSOCKET => c"the WebSocket failed",
+            LOSANT_ERR_FORKED => c"the device belongs to the process that this one was forked from",
         }
     }
 }

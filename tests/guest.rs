@@ -1,7 +1,11 @@
 //! The library is a guest in its host's process: its threads, its descriptors, its signals.
 
 use crate::support::{
-    Broker, CProgram, FakeBroker, Lane, eventually, fake_broker::read_packet, in_every_lane, over_every_transport,
+    Broker, CProgram, FakeBroker, Lane, Manner, Proxy,
+    c_program::{dynamic_section, shared_library},
+    eventually,
+    fake_broker::read_packet,
+    in_every_lane, over_every_transport, state_topic,
 };
 use std::{
     collections::BTreeSet,
@@ -81,6 +85,103 @@ fn survives_writing_to_a_broker_that_is_gone(lane: Lane) {
     }
 }
 
+/// A wake-up that fails is logged with no lock held.
+fn tells_of_wake_ups_that_fail(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in ["start", "epoll"] {
+        CProgram::start("unwakeable", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]).finish();
+    }
+}
+
+/// The same where the bytes go through other hands first.
+fn survives_writing_to_a_proxy_that_is_gone(lane: Lane) {
+    let broker = Broker::start(lane);
+    let proxy = Proxy::with(broker.device_port(lane), Manner::HangUpAfter(40_000));
+    // Mosquitto takes a third of a second for each connection over WebSocket.
+    let losses = match lane {
+        Lane::Valgrind => "2",
+        Lane::Ws | Lane::Wss => "10",
+        _ => "50",
+    };
+    for way in ["blocking", "start"] {
+        CProgram::start("sigpipe", lane, &["127.0.0.1", &proxy.port().to_string(), way, losses]).finish();
+    }
+}
+
+fn registers_no_handlers_and_leaves_the_environment_alone(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in lane.ways() {
+        CProgram::start("handlers", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]).finish();
+    }
+}
+
+/// The program's exit status is its own, whatever the library is doing at that moment.
+fn ends_with_devices_connected(lane: Lane) {
+    let broker = Broker::start(lane);
+    let rounds = if matches!(lane, Lane::Valgrind | Lane::Ws | Lane::Wss) { 1 } else { 10 };
+    for way in lane.ways() {
+        for how in ["inside", "busy"] {
+            for _ in 0..rounds {
+                let port = broker.device_port(lane).to_string();
+                let mut program = CProgram::start("exiting", lane, &["127.0.0.1", &port, way, how]);
+                let status = program.wait();
+                assert_eq!((status.code(), program.errors().as_str()), (Some(7), ""), "{way} {how}: {status}");
+            }
+        }
+    }
+}
+
+/// System calls that signals interrupt are made again.
+fn goes_on_when_interrupted(lane: Lane) {
+    const STATES: usize = 2000;
+    let broker = Broker::start_with(lane, "max_queued_messages 0");
+    let mut observer = broker.subscriber();
+    for way in lane.ways() {
+        let states = if lane == Lane::Valgrind { STATES / 10 } else { STATES };
+        let port = broker.device_port(lane).to_string();
+        let program = CProgram::start("interrupted", lane, &["127.0.0.1", &port, way, &states.to_string()]);
+        for number in 0..states {
+            let message = observer.next_on(&state_topic());
+            assert!(message.text().ends_with(&format!("\"data\":{{\"n\":{number}}}}}")), "{}", message.text());
+        }
+        for _ in 0..9 {
+            broker.command("{\"name\":\"go on\"}");
+        }
+        broker.command("{\"name\":\"stop\"}");
+        assert_eq!(program.finish(), ["10 commands"], "{way}");
+    }
+}
+
+/// The library stays loaded for a background thread that is in it.
+fn stays_loaded(lane: Lane) {
+    let broker = Broker::start(lane);
+    let mut observer = broker.subscriber();
+    let library = shared_library().display().to_string();
+    let mut program =
+        CProgram::start("unloaded", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), &library]);
+    observer.next_on(&state_topic());
+    broker.command("{\"name\":\"unloaded\"}");
+    program.expect("heard unloaded");
+    program.say("free");
+    program.finish();
+}
+
+#[test]
+fn stays_loaded_after_dlclose() {
+    // Not left to the C library, which may or may not hold what has thread-local data.
+    assert!(dynamic_section().contains("NODELETE"));
+    for lane in [Lane::Shared, Lane::Tls, Lane::Valgrind] {
+        stays_loaded(lane);
+    }
+}
+
+over_every_transport!(
+    survives_writing_to_a_proxy_that_is_gone,
+    registers_no_handlers_and_leaves_the_environment_alone,
+    ends_with_devices_connected,
+    goes_on_when_interrupted,
+);
+
 over_every_transport!(ten_devices_on_one_thread, keeps_to_itself);
 
-in_every_lane!(survives_writing_to_a_broker_that_is_gone);
+in_every_lane!(survives_writing_to_a_broker_that_is_gone, tells_of_wake_ups_that_fail);

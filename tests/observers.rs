@@ -1,6 +1,6 @@
 //! Who is called, in which order, and who no longer.
 
-use crate::support::{Broker, CProgram, Lane, over_every_transport};
+use crate::support::{Broker, CProgram, Lane, in_every_lane, over_every_transport};
 
 fn in_the_order_added_until_removed(lane: Lane) {
     let broker = Broker::start(lane);
@@ -42,5 +42,15 @@ fn while_a_callback_runs(lane: Lane) {
     let program = CProgram::start("removal", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]);
     assert_eq!(program.finish(), ["removed", "freed", "not waited for"]);
 }
+
+fn user_data_is_destroyed_once_and_last(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in lane.ways() {
+        let program = CProgram::start("destructor", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
+        assert_eq!(program.finish(), [] as [&str; 0], "{way}");
+    }
+}
+
+in_every_lane!(user_data_is_destroyed_once_and_last);
 
 over_every_transport!(in_the_order_added_until_removed, while_a_callback_runs);

@@ -1,17 +1,18 @@
 //! The one background thread that all started devices share. It begins with the first and ends with the last.
 
-use super::{Crank, spawn_quiet};
+use super::{Crank, report, spawn_quiet};
 use crate::{
     connection::{Next, Readiness},
+    defect,
     device::Inner,
+    process::{PerProcess, ProcessId},
     status::{Error, Status::*},
 };
 use mio::{Events, Poll, Registry, Token, Waker};
 use parking_lot::{Condvar, Mutex};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     thread::{self, JoinHandle},
     time::Instant,
@@ -20,6 +21,7 @@ use std::{
 const WAKE: Token = Token(0);
 
 /// The thread that runs, and those that have ended but were not waited for.
+#[derive(Default)]
 struct Threads {
     current: Option<Thread>,
     ended: Vec<Thread>,
@@ -27,7 +29,7 @@ struct Threads {
 
 type Thread = (Arc<Shared>, JoinHandle<()>);
 
-static THREADS: Mutex<Threads> = Mutex::new(Threads { current: None, ended: Vec::new() });
+static THREADS: PerProcess<Mutex<Threads>> = PerProcess::new(Mutex::new(Threads { current: None, ended: Vec::new() }));
 
 /// What the thread and the devices' callers share.
 struct Shared {
@@ -60,13 +62,13 @@ pub(super) struct Membership {
 
 impl Membership {
     /// Makes the thread turn this device.
-    pub fn wake(&self) {
-        self.shared.wake(self.token);
+    pub fn wake(&self) -> io::Result<()> {
+        self.shared.wake(self.token)
     }
 
-    pub fn leave(self) {
+    pub fn leave(self) -> io::Result<()> {
         self.shared.mailbox.lock().members -= 1;
-        self.wake();
+        self.wake()
     }
 
     pub fn registry(&self) -> &Registry {
@@ -75,15 +77,11 @@ impl Membership {
 }
 
 impl Shared {
-    fn wake(&self, token: Token) {
+    fn wake(&self, token: Token) -> io::Result<()> {
         let mut mailbox = self.mailbox.lock();
         mailbox.woken.push(token);
         // Later ones find the thread woken already.
-        if mailbox.woken.len() == 1 {
-            if let Err(e) = self.waker.wake() {
-                log::error!("cannot wake the background thread: {e}");
-            }
-        }
+        if mailbox.woken.len() == 1 { self.waker.wake() } else { Ok(()) }
     }
 
     fn set_calling(&self, device: Option<Arc<Inner>>) {
@@ -108,7 +106,7 @@ impl Shared {
 
 /// Gives a device a place on the background thread, which is started if there is none.
 pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
-    let mut threads = THREADS.lock();
+    let mut threads = THREADS.get().lock();
     // Where devices end inside callbacks, nobody waits for their threads.
     threads.ended.retain(|(_, thread)| !thread.is_finished());
     let shared = match &threads.current {
@@ -135,22 +133,35 @@ fn begin() -> Result<Thread, Error> {
     let registry = poll.registry().try_clone().map_err(failed)?;
     let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default(), changed: Condvar::new() });
     let theirs = shared.clone();
-    let thread = spawn_quiet("losant", move || Worker::new(theirs, poll).run())?;
+    let thread = spawn_quiet("losant", move || {
+        let mut worker = Worker::new(theirs, poll);
+        if let Err(what) = defect::contain(|| worker.run()) {
+            worker.fail(&what);
+        }
+        if worker.process.is_past() {
+            // What it has is its parent's.
+            std::mem::forget(worker);
+        } else {
+            worker.shared.set_over();
+        }
+    })?;
     Ok((shared, thread))
 }
 
 /// Waits for threads that have nothing more to do, so that none is left when the last device has been freed; one that is
 /// in a callback, of whatever device, is left for the next time. Not to be called inside a callback.
 pub(super) fn reap() {
+    let mut woken = Ok(());
     let ended = {
-        let mut threads = THREADS.lock();
+        let mut threads = THREADS.get().lock();
         let unused = |(shared, _): &mut Thread| shared.mailbox.lock().members == 0;
         if let Some((shared, thread)) = threads.current.take_if(unused) {
-            shared.wake(WAKE);
+            woken = shared.wake(WAKE);
             threads.ended.push((shared, thread));
         }
         std::mem::take(&mut threads.ended)
     };
+    report(woken);
     for (shared, thread) in ended {
         // On the thread itself, as from a log callback, there is nothing to wait for.
         let here = thread.thread().id() == thread::current().id();
@@ -158,7 +169,7 @@ pub(super) fn reap() {
             // It caught its panics; there is nothing to learn.
             let _ = thread.join();
         } else {
-            THREADS.lock().ended.push((shared, thread));
+            THREADS.get().lock().ended.push((shared, thread));
         }
     }
 }
@@ -173,10 +184,11 @@ struct Worker {
     shared: Arc<Shared>,
     poll: Poll,
     events: Events,
-    members: HashMap<Token, Member>,
+    members: BTreeMap<Token, Member>,
     timers: BTreeSet<(Instant, Token)>,
     /// Devices that have more to do than one turn.
     unfinished: Vec<Token>,
+    process: ProcessId,
 }
 
 impl Worker {
@@ -185,20 +197,45 @@ impl Worker {
             shared,
             poll,
             events: Events::with_capacity(256),
-            members: HashMap::new(),
+            members: BTreeMap::new(),
             timers: BTreeSet::new(),
             unfinished: Vec::new(),
+            process: ProcessId::current(),
         }
     }
 
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             let due = self.gather();
             for (token, readiness) in due {
                 self.turn(token, readiness);
+                if self.process.is_past() {
+                    // A child that has come back from a callback.
+                    return;
+                }
             }
             if self.members.is_empty() && self.may_end() {
-                self.shared.set_over();
+                return;
+            }
+        }
+    }
+
+    /// A defect has ended this thread: its devices are closed and say so; those started from now on get another thread.
+    fn fail(&mut self, what: &str) {
+        self.retire(&mut THREADS.get().lock());
+        let joined = std::mem::take(&mut self.shared.mailbox.lock().joined);
+        let members = std::mem::take(&mut self.members).into_iter().map(|(token, member)| (token, member.inner));
+        for (token, inner) in members.chain(joined) {
+            self.call(&inner, || {
+                // A thread that has it now is freeing it, and ends it itself.
+                if let Ok(mut crank) = Crank::take_background(&inner, token) {
+                    crank.fail(what);
+                    self.shared.set_calling(Some(inner.clone()));
+                    crank.dispatch();
+                    crank.finish();
+                }
+            });
+            if self.process.is_past() {
                 return;
             }
         }
@@ -217,6 +254,8 @@ impl Worker {
                 log::error!("cannot poll: {e}");
             }
         }
+        #[cfg(test)]
+        self.members.values().for_each(|member| member.inner.defect.strike(defect::Place::Thread));
         let mut due = BTreeMap::new();
         for token in self.unfinished.drain(..) {
             due.insert(token, Readiness::default());
@@ -249,10 +288,9 @@ impl Worker {
     }
 
     fn turn(&mut self, token: Token, readiness: Readiness) {
-        let Some(member) = self.members.get_mut(&token) else { return };
+        let Some(member) = self.members.get(&token) else { return };
         let inner = member.inner.clone();
-        // Only observers written in Rust can panic here; the others must not suffer for it.
-        let turned = catch_unwind(AssertUnwindSafe(|| match Crank::take_background(&inner, token) {
+        let turned = self.call(&inner, || match Crank::take_background(&inner, token) {
             Ok(mut crank) => {
                 crank.ready(readiness);
                 crank.work();
@@ -264,8 +302,11 @@ impl Worker {
             // Another thread has it for a moment and will wake us.
             Err(e) if e.status == LOSANT_ERR_BUSY => None,
             Err(_) => Some(Next::Never),
-        }));
-        self.shared.set_calling(None);
+        });
+        if self.process.is_past() {
+            return;
+        }
+        let Some(member) = self.members.get_mut(&token) else { return };
         if let Some(due) = member.due.take() {
             self.timers.remove(&(due, token));
         }
@@ -282,16 +323,32 @@ impl Worker {
         }
     }
 
+    /// Does something that may call observers of a device. Those written in Rust can panic, and the other devices must not
+    /// suffer for it.
+    fn call<T>(&self, inner: &Inner, turn: impl FnOnce() -> T) -> Option<T> {
+        let turned = defect::contain(turn);
+        if self.process.is_past() {
+            return None;
+        }
+        self.shared.set_calling(None);
+        turned.map_err(|what| log::error!("{}: an observer panicked: {what}", inner.id)).ok()
+    }
+
     /// Whether the thread is no longer needed; if so, it is no longer the current one.
     fn may_end(&self) -> bool {
-        let mut threads = THREADS.lock();
+        let mut threads = THREADS.get().lock();
         if self.shared.mailbox.lock().members > 0 {
             return false;
         }
+        self.retire(&mut threads);
+        true
+    }
+
+    /// Is no longer the current one.
+    fn retire(&self, threads: &mut Threads) {
         let mine = |(shared, _): &mut Thread| Arc::ptr_eq(shared, &self.shared);
         if let Some(thread) = threads.current.take_if(mine) {
             threads.ended.push(thread);
         }
-        true
     }
 }

@@ -4,11 +4,14 @@ use super::{
     Mode, OwnPoll, Run,
     background::Membership,
     own::{self},
+    report,
 };
 use crate::{
     connection::{Connection, Next, Readiness, Surroundings},
+    defect,
     device::{Device, Inner},
     event::{Event, Happening, Trouble},
+    process::ProcessId,
     status::{Error, Status::*},
     time::Now,
     transport::Stage::*,
@@ -17,7 +20,7 @@ use mio::Token;
 use parking_lot::MutexGuard;
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
+    io,
     sync::{Arc, atomic::Ordering::*},
     thread,
 };
@@ -33,6 +36,7 @@ pub(super) struct Crank<'a> {
     place: Option<Membership>,
     events: VecDeque<Happening>,
     outcome: Option<Result<(), Error>>,
+    process: ProcessId,
 }
 
 impl<'a> Crank<'a> {
@@ -71,7 +75,13 @@ impl<'a> Crank<'a> {
             place,
             events: VecDeque::new(),
             outcome: None,
+            process: ProcessId::current(),
         })
+    }
+
+    /// Whether an observer has forked, and this is the child. It must do nothing more: the device is its parent's.
+    pub fn is_past(&self) -> bool {
+        self.process.is_past()
     }
 
     pub fn ready(&mut self, socket: Readiness) {
@@ -94,24 +104,22 @@ impl<'a> Crank<'a> {
         let mut around =
             Surroundings { now: Now::read(), registry, token, outbox: &self.inner.outbox, events: &mut self.events };
         // A defect must not take the host along; the device is closed instead, and says so.
-        let worked = catch_unwind(AssertUnwindSafe(|| {
+        let worked = defect::contain(|| {
+            #[cfg(test)]
+            self.inner.defect.strike(defect::Place::Work);
             if close {
                 connection.close(&mut around);
                 Next::Never
             } else {
                 connection.work(&mut around)
             }
-        }));
+        });
         let ended = match worked {
             Ok(next) => {
                 self.next = next;
                 connection.ended().cloned()
             }
-            Err(_) => {
-                self.inner.outbox.lock().connection_lost();
-                let text = "a defect in liblosant ended the connection; please report it".to_owned();
-                Some(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text })
-            }
+            Err(what) => Some(failed(self.inner, &what)),
         };
         self.inner.online.store(ended.is_none() && connection.is_online(), Release);
         // Also those that other threads have caused, by filling the outbox.
@@ -121,6 +129,13 @@ impl<'a> Crank<'a> {
             self.events.push_back(Event::Close(why).into());
         }
         self.inner.turns.count(&self.inner.outbox);
+    }
+
+    /// Ends the connection because of a defect; the caller dispatches.
+    pub fn fail(&mut self, what: &str) {
+        let why = failed(self.inner, what);
+        self.inner.online.store(false, Release);
+        self.events.push_back(Event::Close(why).into());
     }
 
     /// Calls the observers of what has happened.
@@ -137,8 +152,14 @@ impl<'a> Crank<'a> {
                 Happening::Outcome(outcome) => {
                     for event in outcome.events() {
                         self.inner.observers.dispatch(&device, &event);
+                        if self.is_past() {
+                            return;
+                        }
                     }
                 }
+            }
+            if self.is_past() {
+                return;
             }
         }
     }
@@ -150,15 +171,21 @@ impl<'a> Crank<'a> {
             status => Err(Error::new(status, why.text.clone())),
         });
         let known = self.connection.take().is_some_and(|connection| connection.known_to_broker());
-        self.inner.run.lock().settle(known);
+        let woken = self.inner.run.lock().settle(known);
+        report(woken);
     }
 
     /// Gives the crank back; if a close was asked for meanwhile, does it first. The outcome, if the connection ended.
     pub fn finish(mut self) -> Option<Result<(), Error>> {
         loop {
+            if self.is_past() {
+                return Some(Err(forked()));
+            }
             let mut run = self.inner.run.lock();
             if self.connection.is_none() || !run.close_requested {
-                self.give_back(&mut run);
+                let woken = self.give_back(&mut run);
+                drop(run);
+                report(woken);
                 return self.outcome.take();
             }
             drop(run);
@@ -167,7 +194,9 @@ impl<'a> Crank<'a> {
         }
     }
 
-    fn give_back(&mut self, run: &mut Run) {
+    /// For [`report`], when the lock has been let go.
+    fn give_back(&mut self, run: &mut Run) -> io::Result<()> {
+        let mut woken = Ok(());
         if let Some(own) = self.own.take() {
             run.own.poll = Some(own);
         }
@@ -176,23 +205,44 @@ impl<'a> Crank<'a> {
             run.next = Some(self.next);
         } else if run.is_running() {
             // An observer of the close event has begun anew, and who was woken for it found us still here.
-            run.signal();
+            woken = run.signal();
         }
         run.turner = None;
         run.waits_for_delivery = false;
         run.given_back.notify_all();
         self.inner.turns.count(&self.inner.outbox);
+        woken
     }
+}
+
+/// What the child's copy of a call has come to.
+pub(super) fn forked() -> Error {
+    Error::new(LOSANT_ERR_FORKED, "an observer has forked, and this is the child")
+}
+
+/// What a defect means for a device. What it has accepted stays accepted.
+fn failed(inner: &Inner, what: &str) -> Trouble {
+    inner.outbox.lock().connection_lost();
+    let text = format!("a defect in liblosant ended the connection, please report it: {what}");
+    log::error!("{}: {text}", inner.id);
+    Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text }
 }
 
 impl Drop for Crank<'_> {
     /// After [`Crank::finish`] nothing is left to give back; this is for observers that panic.
     fn drop(&mut self) {
+        if self.is_past() {
+            // Its descriptors are its parent's too, and so are the bytes that a farewell would send.
+            std::mem::forget((self.connection.take(), self.own.take()));
+            return;
+        }
         if thread::panicking() || self.connection.is_some() {
             let inner = self.inner.clone();
             let mut run = inner.run.lock();
             if run.turner == Some(thread::current().id()) {
-                self.give_back(&mut run);
+                let woken = self.give_back(&mut run);
+                drop(run);
+                report(woken);
             }
         }
     }

@@ -60,7 +60,8 @@ impl Run {
     }
 
     /// Makes whoever waits for this device stop waiting.
-    pub fn signal(&self) {
+    /// For [`report`], when the lock has been let go.
+    pub fn signal(&self) -> io::Result<()> {
         match &self.mode {
             Mode::Background(membership) => membership.wake(),
             Mode::Own | Mode::Idle => self.own.wake(),
@@ -74,8 +75,8 @@ impl Run {
         self.next = Some(Next::Now);
     }
 
-    /// The connection has ended.
-    fn settle(&mut self, known_to_broker: bool) {
+    /// The connection has ended. For [`report`], when the lock has been let go.
+    fn settle(&mut self, known_to_broker: bool) -> io::Result<()> {
         self.known_to_broker |= known_to_broker;
         self.connection = None;
         self.close_requested = false;
@@ -113,9 +114,11 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
     let mut crank = Crank::take_locked(inner, run)?;
     while crank.connection.is_some() {
         if let Err(failure) = crank.turn_own(None) {
-            // Nobody would drive it from here on.
-            inner.run.lock().close_requested = true;
-            crank.finish();
+            if !crank.is_past() {
+                // Nobody would drive it from here on.
+                inner.run.lock().close_requested = true;
+                crank.finish();
+            }
             return Err(failure);
         }
     }
@@ -123,7 +126,8 @@ pub(crate) fn connect_blocking(inner: &Arc<Inner>) -> Result<(), Error> {
 }
 
 pub(crate) fn connect(inner: &Arc<Inner>) -> Result<(), Error> {
-    begin_own(inner, false)?.signal();
+    let woken = begin_own(inner, false)?.signal();
+    report(woken);
     Ok(())
 }
 
@@ -184,7 +188,9 @@ pub(crate) fn start(inner: &Arc<Inner>) -> Result<(), Error> {
     let membership = background::join(inner)?;
     inner.outbox.lock().set_closing(false);
     run.begin(Mode::Background(membership), connection);
-    run.signal();
+    let woken = run.signal();
+    drop(run);
+    report(woken);
     Ok(())
 }
 
@@ -217,7 +223,9 @@ pub(crate) fn close(inner: &Arc<Inner>) -> Result<(), Error> {
     }
     run.close_requested = true;
     if run.turner.is_some() || matches!(run.mode, Mode::Background(_)) {
-        run.signal();
+        let woken = run.signal();
+        drop(run);
+        report(woken);
         return Ok(());
     }
     // Nobody is in the loop, so this thread turns it for the last time.
@@ -248,11 +256,21 @@ fn end_now(inner: &Arc<Inner>) {
         }
         return;
     }
-    run.signal();
+    let woken = run.signal();
     let (here, given_back) = (thread::current().id(), run.given_back.clone());
     let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
     while background && run.turner.is_some_and(|turner| turner != here) {
         given_back.wait(&mut run);
+    }
+    drop(run);
+    report(woken);
+}
+
+/// Logs that whoever waits for a device could not be woken, as when the host has closed descriptors that are not its own.
+/// Not to be called with a lock held: the log callback may call any function.
+pub(crate) fn report(woken: io::Result<()>) {
+    if let Err(e) = woken {
+        log::error!("cannot wake the thread that waits for the network: {e}");
     }
 }
 
@@ -263,8 +281,7 @@ pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> R
     // The new thread inherits this mask; there is no moment at which it has another.
     let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
     let spawned = thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
-    if let Err(e) = callers.thread_set_mask() {
-        log::error!("cannot restore the signal mask: {e}");
-    }
+    // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
+    let _ = callers.thread_set_mask();
     spawned.map_err(failed)
 }

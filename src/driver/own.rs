@@ -1,6 +1,6 @@
 //! The poll of a device that the caller's threads drive, and its descriptor for the caller's own event loop.
 
-use super::Crank;
+use super::{Crank, crank::forked};
 use crate::{
     connection::{Next, Readiness},
     status::{Error, Status::*},
@@ -52,7 +52,7 @@ impl Place {
     pub fn share_fd(&mut self, pending: bool) -> Result<RawFd, Error> {
         self.fd_shared = true;
         if pending {
-            self.wake();
+            self.wake().map_err(|e| Error::new(LOSANT_ERR_SYSTEM, format!("cannot wake the loop: {e}")))?;
         }
         self.fd.ok_or_else(|| Error::new(LOSANT_ERR_INTERNAL, "no poll descriptor"))
     }
@@ -65,12 +65,10 @@ impl Place {
         }
     }
 
-    pub fn wake(&self) {
-        if !self.sleeping && !self.fd_shared {
-            return;
-        }
-        if let Some(Err(e)) = self.waker.as_ref().map(|waker| waker.wake()) {
-            log::error!("cannot wake the loop: {e}");
+    pub fn wake(&self) -> io::Result<()> {
+        match &self.waker {
+            Some(waker) if self.sleeping || self.fd_shared => waker.wake(),
+            _ => Ok(()),
         }
     }
 }
@@ -81,6 +79,9 @@ impl Crank<'_> {
         self.wait(timeout)?;
         self.work();
         self.dispatch();
+        if self.is_past() {
+            return Err(forked());
+        }
         // Edge-triggered readiness is told once, so what is left to do must make the descriptor readable again.
         if self.next == Next::Now {
             self.inner.wake();

@@ -51,7 +51,9 @@ pub unsafe extern "C" fn losant_device_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_free(device: *mut losant_device) -> Status {
     guard("losant_device_free", || {
-        handle::revoke(device)?.device.shut_down();
+        if let Some(found) = handle::revoke(device)? {
+            found.device.shut_down();
+        }
         Ok(())
     })
 }

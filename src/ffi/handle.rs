@@ -4,11 +4,17 @@
 use crate::{
     device::Device,
     observers::ObserverId,
+    process::PerProcess,
     status::{Error, Status::*},
 };
-use once_cell::sync::Lazy;
 use parking_lot::{Mutex, RwLock};
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::*},
+    },
+};
 
 /// A device. Opaque: not an address, only to be handed back to the library.
 #[allow(non_camel_case_types, reason = "the C name")]
@@ -40,34 +46,59 @@ const TAG: usize = if usize::BITS == 64 { 1 << (usize::BITS - 2) } else { 0 };
 
 const MAX_GENERATION: usize = (1 << (usize::BITS - INDEX_BITS - 2)) - 1;
 
-#[derive(Default)]
 struct Slot {
     generation: usize,
     device: Option<Arc<CDevice>>,
 }
 
-#[derive(Default)]
 struct Registry {
     slots: Vec<Slot>,
     /// First in, first out, so that a number comes back as late as possible in any shape.
     free: VecDeque<usize>,
+    /// What generation new slots come after.
+    generation: usize,
+    /// Handles from before the fork that this process has freed.
+    given_back: BTreeSet<usize>,
 }
 
-static REGISTRY: Lazy<RwLock<Registry>> = Lazy::new(RwLock::default);
+impl Registry {
+    const fn after(generation: usize) -> Self {
+        Registry { slots: Vec::new(), free: VecDeque::new(), generation, given_back: BTreeSet::new() }
+    }
+
+    fn get(&self, handle: *const losant_device) -> Option<&Arc<CDevice>> {
+        let (index, generation) = decode(handle)?;
+        self.slots.get(index).filter(|slot| slot.generation == generation)?.device.as_ref()
+    }
+}
+
+impl Default for Registry {
+    /// For a child: its numbers are none of its parent's.
+    fn default() -> Self {
+        Self::after(HIGHEST_GENERATION.load(Acquire))
+    }
+}
+
+static REGISTRY: PerProcess<RwLock<Registry>> = PerProcess::new(RwLock::new(Registry::after(0)));
+
+/// The highest generation of any slot. Outside of the lock, for a child that is made while another thread holds it.
+static HIGHEST_GENERATION: AtomicUsize = AtomicUsize::new(0);
 
 pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
     let device = Arc::new(CDevice { device, observers: Mutex::default() });
-    let mut registry = REGISTRY.write();
+    let mut registry = REGISTRY.get().write();
     let index = match registry.free.pop_front() {
         Some(index) => index,
-        None if registry.slots.len() < 1 << INDEX_BITS => {
-            registry.slots.push(Slot::default());
+        None if registry.slots.len() < 1 << INDEX_BITS && registry.generation < MAX_GENERATION => {
+            let generation = registry.generation;
+            registry.slots.push(Slot { generation, device: None });
             registry.slots.len() - 1
         }
         None => return Err(Error::new(LOSANT_ERR_SYSTEM, "too many devices")),
     };
     let slot = &mut registry.slots[index];
     slot.generation += 1;
+    HIGHEST_GENERATION.fetch_max(slot.generation, AcqRel);
     slot.device = Some(device);
     Ok(encode(index, slot.generation))
 }
@@ -75,26 +106,29 @@ pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
 /// The device of a handle.
 #[inline(never)]
 pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
-    let registry = REGISTRY.read();
-    let found = decode(handle).and_then(|(index, generation)| {
-        registry.slots.get(index).filter(|slot| slot.generation == generation)?.device.clone()
-    });
-    found.ok_or_else(|| invalid(handle))
+    let found = REGISTRY.get().read().get(handle).cloned();
+    found.ok_or_else(|| missing(handle))
 }
 
-/// Takes the handle back; from now on it is invalid.
-pub(super) fn revoke(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
-    let mut registry = REGISTRY.write();
+/// Takes the handle back; from now on it is invalid. Nothing in a child that frees its copy of its parent's device: the
+/// parent still has it.
+pub(super) fn revoke(handle: *const losant_device) -> Result<Option<Arc<CDevice>>, Error> {
+    let mut registry = REGISTRY.get().write();
     let taken = decode(handle).and_then(|(index, generation)| {
         let slot = registry.slots.get_mut(index).filter(|slot| slot.generation == generation)?;
         Some((index, slot.device.take()?))
     });
-    let Some((index, device)) = taken else { return Err(invalid(handle)) };
+    let Some((index, device)) = taken else {
+        if !was_parents(handle) || !registry.given_back.insert(handle as usize) {
+            return Err(invalid(handle));
+        }
+        return Ok(None);
+    };
     // A slot that has used up its numbers is given up: no number ever means two devices.
     if registry.slots[index].generation < MAX_GENERATION {
         registry.free.push_back(index);
     }
-    Ok(device)
+    Ok(Some(device))
 }
 
 fn encode(index: usize, generation: usize) -> *mut losant_device {
@@ -108,6 +142,30 @@ fn decode(handle: *const losant_device) -> Option<(usize, usize)> {
     }
     let number = number & !TAG;
     Some((number & ((1 << INDEX_BITS) - 1), number >> INDEX_BITS))
+}
+
+/// Why a handle is none of this process's.
+#[cold]
+fn missing(handle: *const losant_device) -> Error {
+    if was_parents(handle) && !REGISTRY.get().read().given_back.contains(&(handle as usize)) {
+        let why = "the device was made before this process was forked; here it can only be freed";
+        return Error::new(LOSANT_ERR_FORKED, why);
+    }
+    invalid(handle)
+}
+
+/// Whether a process that this one comes from had this handle when it was forked. If it was making or freeing a device at
+/// that very moment, its registry cannot be read: then every number that it may have issued counts.
+fn was_parents(handle: *const losant_device) -> bool {
+    let mut had = false;
+    for registry in REGISTRY.before() {
+        had |= match registry.try_read() {
+            Some(registry) if registry.given_back.contains(&(handle as usize)) => return false,
+            Some(registry) => registry.get(handle).is_some(),
+            None => decode(handle).is_some_and(|(_, generation)| generation != 0),
+        };
+    }
+    had
 }
 
 fn invalid(handle: *const losant_device) -> Error {

@@ -1,7 +1,10 @@
 //! The log: the library prints nothing, the host may listen.
 
 use super::{guard, text::c_string};
-use crate::status::{Error, Status, Status::*};
+use crate::{
+    process::PerProcess,
+    status::{Error, Status, Status::*},
+};
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -45,9 +48,14 @@ struct Sink {
     user_data: usize,
 }
 
-/// Where messages go. Whoever calls it holds it meanwhile.
-static SINK: Mutex<Option<Arc<Sink>>> = Mutex::new(None);
-static RETURNED: Condvar = Condvar::new();
+/// Where messages go. Whoever calls it holds it meanwhile. A child made by fork begins without.
+#[derive(Default)]
+struct Place {
+    sink: Mutex<Option<Arc<Sink>>>,
+    returned: Condvar,
+}
+
+static PLACE: PerProcess<Place> = PerProcess::new(Place { sink: Mutex::new(None), returned: Condvar::new() });
 
 thread_local! {
     static LOGGING: Cell<bool> = const { Cell::new(false) };
@@ -55,7 +63,7 @@ thread_local! {
 
 /// Sets where log messages go; by default nowhere.
 ///
-/// One callback serves the whole process. After the function returns, the callback set before is not running on any other
+/// One callback serves the whole process; a child made by fork has none until it sets one. After the function returns, the callback set before is not running on any other
 /// thread and is not called any more.
 ///
 /// @param callback receives the messages; NULL switches the log off
@@ -90,12 +98,13 @@ fn set_sink(sink: Option<Sink>, max_level: c_int) -> Result<(), Error> {
         // Fails where a Rust host has its own, which then gets the messages.
         let _ = ::log::set_logger(&CLogger);
     });
-    let mut place = SINK.lock();
+    let Place { sink: place, returned } = PLACE.get();
+    let mut place = place.lock();
     ::log::set_max_level(if sink.is_some() { level } else { LevelFilter::Off });
     let before = std::mem::replace(&mut *place, sink.map(Arc::new));
     // Inside a log callback there is nothing to wait for but ourselves.
     while before.as_ref().is_some_and(|sink| Arc::strong_count(sink) > 1) && !LOGGING.get() {
-        RETURNED.wait(&mut place);
+        returned.wait(&mut place);
     }
     Ok(())
 }
@@ -112,7 +121,7 @@ impl Log for CLogger {
         if !self.enabled(record.metadata()) || LOGGING.get() {
             return;
         }
-        let Some(sink) = SINK.lock().clone() else { return };
+        let Some(sink) = PLACE.get().sink.lock().clone() else { return };
         LOGGING.set(true);
         let message = c_string(&record.args().to_string());
         let level = match record.level() {
@@ -125,11 +134,12 @@ impl Log for CLogger {
         // SAFETY: the host gave this callback for these arguments; the text lives until after the call.
         unsafe { (sink.callback)(level as c_int, text, length, sink.user_data as *mut c_void) };
         LOGGING.set(false);
-        // Under the lock, or whoever waits for it could look just before.
-        let place = SINK.lock();
+        // Under the lock, or whoever waits for it could look just before. After a fork in the callback, the child's.
+        let Place { sink: place, returned } = PLACE.get();
+        let place = place.lock();
         drop(sink);
         drop(place);
-        RETURNED.notify_all();
+        returned.notify_all();
     }
 
     fn flush(&self) {}

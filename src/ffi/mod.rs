@@ -41,6 +41,9 @@ pub use state::*;
 use guard::{guard, guard_or};
 
 #[cfg(test)]
+mod defects;
+
+#[cfg(test)]
 mod tests {
     #[test]
     fn the_committed_header_is_what_the_source_gives() {

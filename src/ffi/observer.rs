@@ -6,11 +6,15 @@ use super::{
     handle::{self, CDevice, ObserverKey, losant_device},
 };
 use crate::{
-    event::EventType,
+    device::Device,
+    event::{Event, EventType},
     observers::ObserverId,
     status::{Error, Status, Status::*},
 };
-use std::ffi::{c_int, c_void};
+use std::{
+    ffi::{c_int, c_void},
+    sync::Arc,
+};
 
 /// Adds an observer of one type of event. Any number may be added, also the same one several times; they are called in the
 /// order they were added. One that is added inside a callback hears of later events only.
@@ -28,14 +32,44 @@ pub extern "C" fn losant_device_add_event_observer(
     callback: losant_event_callback,
     user_data: *mut c_void,
 ) -> Status {
-    guard("losant_device_add_event_observer", || {
-        let found = handle::find(device)?;
-        let (observer, key) = observer(event, callback, user_data)?;
-        // Held together, or a removal in between would find one without the other.
-        let mut observers = found.observers.lock();
-        observers.push((key, add(&found, device, observer)));
-        Ok(())
-    })
+    guard("losant_device_add_event_observer", || add(device, event, callback, user_data, None))
+}
+
+/// Destroys the user data of an observer: the last that the library has to do with it.
+///
+/// Called exactly once for every losant_device_add_event_observer_with_destructor that succeeded: when the observer has
+/// been removed or its device freed, and its callback is not running any more on any thread. No library lock is held, so
+/// any function may be called.
+///
+/// On the thread that removes or frees, before that call returns; but where the observer's callback is still running then
+/// (it removes or frees itself, or the call came from inside another callback and did not wait), on the callback's thread,
+/// right after the callback has returned. Where it runs after a callback, blocking calls are refused as in one.
+///
+/// Not called when the process ends with the device not freed, nor in a child made by fork.
+///
+/// @param user_data as given to losant_device_add_event_observer_with_destructor
+#[allow(non_camel_case_types, reason = "the C name")]
+pub type losant_destroy_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// The same as losant_device_add_event_observer, with a function that destroys the user data when the observer has come to
+/// its end. Removed by losant_device_remove_event_observer like any other.
+///
+/// @param device the device, connected or not
+/// @param event a losant_event_type
+/// @param callback what to call; see losant_event_callback
+/// @param user_data handed to the callback and, at the end, to destroy. With several observers, destroy is called once for
+/// each.
+/// @param destroy what to call at the end; see losant_destroy_callback. NULL: nothing. Not called if this function fails.
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_device_add_event_observer_with_destructor(
+    device: *mut losant_device,
+    event: c_int,
+    callback: losant_event_callback,
+    user_data: *mut c_void,
+    destroy: losant_destroy_callback,
+) -> Status {
+    guard("losant_device_add_event_observer_with_destructor", || add(device, event, callback, user_data, destroy))
 }
 
 /// Removes the first observer that was added with these arguments. After it returns, its callback is not running on
@@ -84,15 +118,59 @@ fn observer(
     Ok((Observer { event: EventType::from_argument(event)?, callback, user_data }, key))
 }
 
-fn add(found: &CDevice, handle: *mut losant_device, observer: Observer) -> ObserverId {
+/// User data with its destructor, which runs when the callback that owns it goes.
+struct UserData {
+    address: usize,
+    destroy: losant_destroy_callback,
+}
+
+impl UserData {
+    /// A method, so that a closure that calls it owns the whole and not only the address.
+    fn as_ptr(&self) -> *mut c_void {
+        self.address as *mut c_void
+    }
+}
+
+impl Drop for UserData {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.destroy {
+            // SAFETY: the host gave this function for this argument, and nothing uses it any more.
+            unsafe { destroy(self.as_ptr()) };
+        }
+    }
+}
+
+fn add(
+    handle: *mut losant_device,
+    event: c_int,
+    callback: losant_event_callback,
+    user_data: *mut c_void,
+    destroy: losant_destroy_callback,
+) -> Result<(), Error> {
+    let found = handle::find(handle)?;
+    let (observer, key) = observer(event, callback, user_data)?;
     let handle = handle as usize;
-    found.device.add_observer(observer.event, move |device, event| {
+    let user_data = UserData { address: observer.user_data, destroy };
+    let callback = Arc::new(move |device: &Device, event: &Event| {
         with_c_event(device.id(), event, |view| {
             // SAFETY: the host gave this callback for these arguments; the event lives until after the call. The handle
             // is a number, not an address.
-            unsafe { (observer.callback)(handle as *mut losant_device, view, observer.user_data as *mut c_void) };
+            unsafe { (observer.callback)(handle as *mut losant_device, view, user_data.as_ptr()) };
         });
-    })
+    });
+    // Held together, or a removal in between would find one without the other.
+    let mut observers = found.observers.lock();
+    let refused = match found.device.inner.observers.add(observer.event, callback) {
+        Ok(id) => {
+            observers.push((key, id));
+            None
+        }
+        Err(callback) => Some(callback),
+    };
+    drop(observers);
+    // Another thread has freed the device since it was found: so the observer was added, and has ended with the device.
+    drop(refused);
+    Ok(())
 }
 
 fn take_id(found: &CDevice, key: ObserverKey) -> Result<ObserverId, Error> {

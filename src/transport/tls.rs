@@ -1,9 +1,12 @@
 //! TLS: whom to trust, who we are, and what an OpenSSL failure means.
 
 use super::socket::Socket;
-use crate::status::{
-    Error,
-    Status::{self, *},
+use crate::{
+    process::PerProcess,
+    status::{
+        Error,
+        Status::{self, *},
+    },
 };
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use parking_lot::Mutex;
@@ -54,7 +57,7 @@ struct Roots {
 
 /// The last connector, which connections with the same roots share: it holds the parsed certificates. One with a client
 /// certificate is not kept, for it holds a private key.
-static LAST: Mutex<Option<(Roots, TlsConnector)>> = Mutex::new(None);
+static LAST: PerProcess<Mutex<Option<(Roots, TlsConnector)>>> = PerProcess::new(Mutex::new(None));
 
 /// A connector for one connection.
 pub(super) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
@@ -72,13 +75,13 @@ pub(super) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
     let identity = trust.identity.as_ref().map(load_identity).transpose()?;
     let shareable = identity.is_none();
     if shareable {
-        if let Some((_, connector)) = LAST.lock().as_ref().filter(|(made_from, _)| *made_from == roots) {
+        if let Some((_, connector)) = LAST.get().lock().as_ref().filter(|(made_from, _)| *made_from == roots) {
             return Ok(connector.clone());
         }
     }
     let connector = build(&roots, identity)?;
     if shareable {
-        *LAST.lock() = Some((roots, connector.clone()));
+        *LAST.get().lock() = Some((roots, connector.clone()));
     }
     Ok(connector)
 }

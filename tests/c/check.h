@@ -12,6 +12,7 @@
 #include "losant.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
@@ -226,7 +227,7 @@ MAYBE_UNUSED static int epoll_until_ended(losant_device *device)
     do {
         status = losant_device_next_timeout(device, &timeout);
         if (status == LOSANT_OK) {
-            CHECK(epoll_wait(epoll, &ready, 1, timeout) >= 0);
+            CHECK(epoll_wait(epoll, &ready, 1, timeout) >= 0 || errno == EINTR);
             status = losant_device_loop(device, 0);
         }
     } while (status == LOSANT_OK);

@@ -49,6 +49,8 @@ static void refused_everywhere(losant_device *device)
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE,
                  losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE,
+                 losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_CONNECT, ignore, NULL, NULL));
+    CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE,
                  losant_device_remove_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL));
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE, losant_device_free(device));
     CHECK(fd == 77 && timeout == 77 && value == 77);

@@ -15,6 +15,10 @@ const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "
 /// Leak reports of Rust's standard library that are none.
 const SUPPRESSIONS: &str = "tests/c/valgrind.supp";
 
+/// The same of programs that end with the library's thread running, and which those are.
+const SUPPRESSIONS_RUNNING: &str = "tests/c/valgrind-running.supp";
+const END_RUNNING: [&str; 2] = ["exiting", "unwakeable"];
+
 /// A running C program.
 pub struct CProgram;
 
@@ -29,8 +33,11 @@ impl CProgram {
                 command
                     .args(["-q", "--error-exitcode=9", "--leak-check=full", "--num-callers=30", "--fair-sched=try"])
                     .arg("--errors-for-leak-kinds=definite,indirect,possible")
-                    .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()))
-                    .arg(program);
+                    .arg(format!("--suppressions={}", package_file(SUPPRESSIONS).display()));
+                if END_RUNNING.contains(&name) {
+                    command.arg(format!("--suppressions={}", package_file(SUPPRESSIONS_RUNNING).display()));
+                }
+                command.arg(program);
                 command
             }
         };
@@ -69,6 +76,8 @@ fn compile(name: &str, statically: bool) -> PathBuf {
     gcc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-I"])
         .arg(package_file("include"))
         .arg(package_file(&format!("tests/c/{name}.c")))
+        // Where a program has its own version of a system's function, the libraries call that.
+        .arg("-rdynamic")
         .arg("-o")
         .arg(&program);
     // For instance -fsanitize=address, for libraries that were built with it.
@@ -76,7 +85,8 @@ fn compile(name: &str, statically: bool) -> PathBuf {
     if statically {
         gcc.arg("-Wl,--gc-sections").arg(run_dir().join("liblosant.a")).args(needed_by_the_static_library());
     } else {
-        gcc.arg("-L").arg(run_dir()).arg("-llosant-shared").arg("-lpthread");
+        // As needed: a program that loads the library at run time is not linked to it.
+        gcc.arg("-Wl,--as-needed").arg("-L").arg(run_dir()).args(["-llosant-shared", "-lpthread", "-ldl"]);
         gcc.arg(format!("-Wl,-rpath,{}", run_dir().display()));
     }
     let output = gcc.output().expect("gcc is installed");

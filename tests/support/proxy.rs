@@ -24,6 +24,9 @@ pub enum Manner {
     OneByOne,
     /// Passes that many of the broker's on, then none, and keeps the connection open.
     StopAfter(usize),
+    /// Passes that many of the device's on, then ends its side to it and goes, with what else it sends unread: a device
+    /// that is in the middle of writing gets a broken pipe.
+    HangUpAfter(usize),
 }
 
 pub struct Proxy {
@@ -48,9 +51,13 @@ impl Proxy {
                 for stream in [&near, &far] {
                     let _ = stream.set_nodelay(true);
                 }
-                let upwards = if let Manner::StopAfter(_) = manner { Manner::Whole } else { manner };
+                let (upwards, downwards) = match manner {
+                    Manner::StopAfter(_) => (Manner::Whole, manner),
+                    Manner::HangUpAfter(_) => (manner, Manner::Whole),
+                    Manner::Whole | Manner::OneByOne => (manner, manner),
+                };
                 forward(&near, &far, upwards, &theirs);
-                forward(&far, &near, manner, &theirs);
+                forward(&far, &near, downwards, &theirs);
             }
         });
         Proxy { port, state }
@@ -87,11 +94,16 @@ fn forward(from: &TcpStream, to: &TcpStream, manner: Manner, state: &Arc<State>)
             let (most, piece) = match manner {
                 Manner::Whole => (usize::MAX, chunk.len()),
                 Manner::OneByOne => (usize::MAX, 1),
-                Manner::StopAfter(most) => (most, chunk.len()),
+                Manner::StopAfter(most) | Manner::HangUpAfter(most) => (most, chunk.len()),
             };
             let passing = &chunk[..count.min(most - passed)];
             passed += if most == usize::MAX { 0 } else { passing.len() };
             if count == 0 || passing.chunks(piece).any(|piece| to.write_all(piece).is_err()) {
+                let _ = to.shutdown(Shutdown::Both);
+                return;
+            }
+            if matches!(manner, Manner::HangUpAfter(_)) && passed == most {
+                let _ = from.shutdown(Shutdown::Write);
                 let _ = to.shutdown(Shutdown::Both);
                 return;
             }
