@@ -17,7 +17,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
 	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
 
-.PHONY: help demo test lib install bench size msrv deps clean
+.PHONY: help demo test soak lib install bench size msrv deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,11 @@ test: ## all tests (installs what is missing)
 	scripts/install-deps $(TEST_PACKAGES)
 	cargo test --locked
 	cargo test --locked -p losant-simulator
+
+soak: ## the long tests: 1,000 random runs against the simulator, a broker killed 100 times (about half an hour)
+	scripts/install-deps $(TEST_PACKAGES)
+	LOSANT_RUNS=1000 cargo test --locked --test platform -- --nocapture
+	LOSANT_RESTART_ROUNDS=25 cargo test --locked --test c_interface losses::broker_killed_and_restarted::shared -- --nocapture
 
 lib: ## liblosant.so and liblosant.a in target/release, the C examples in build/examples-c
 	$(CONFIGURE)

@@ -86,10 +86,10 @@ int main(void) {
     }
 
     uint64_t accepted, delivered;
+    check(losant_device_close_timeout(device, 3000, NULL), "close");
     check(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &accepted), "counter");
     check(losant_device_counter(device, LOSANT_COUNTER_DELIVERED, &delivered), "counter");
     printf("%" PRIu64 " states accepted, %" PRIu64 " delivered\n", accepted, delivered);
-    check(losant_device_close(device), "close");
     check(losant_device_free(device), "free");
     return refused;
 }

@@ -47,7 +47,9 @@ static void *measure(void *argument) {
         snprintf(state, sizeof state, "{\"reading\": %d}", reading);
         check(losant_device_send_state(device, state, 0), "send");
     }
-    check(losant_device_close(device), "close");
+    uint64_t left;
+    check(losant_device_close_timeout(device, 3000, &left), "close");
+    printf("%llu readings were not delivered\n", (unsigned long long)left);
     return NULL;
 }
 

@@ -87,7 +87,9 @@ int main(void) {
         }
         check(losant_device_loop(device, 0), "loop"); /* for the descriptor and for the timeout; cheap if idle */
     }
-    check(losant_device_close(device), "close");
+    uint64_t left;
+    check(losant_device_close_timeout(device, 3000, &left), "close");
+    printf("%llu readings were not delivered.\n", (unsigned long long)left);
     check(losant_device_free(device), "free");
     close(epoll);
     close(timer);

@@ -91,7 +91,9 @@ int main(void) {
         check(losant_device_send_state(device, state, 0), "send");
         due += 1000;
     }
-    check(losant_device_close(device), "close");
+    uint64_t left;
+    check(losant_device_close_timeout(device, 3000, &left), "close");
+    printf("%llu readings were not delivered.\n", (unsigned long long)left);
     check(losant_device_free(device), "free");
     return 0;
 }

@@ -91,7 +91,7 @@ fn nothing_is_lost_and_nobody_is_banned() {
     let (runs, first) = (number("LOSANT_RUNS", 30), number("LOSANT_SEED", 1));
     let (next, sum) = (AtomicU64::new(first), Mutex::new(Summary::default()));
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..32 {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
