@@ -3,32 +3,30 @@
 //! Where the parts meet: it moves bytes between stream and session and states from the outbox into the session. Each
 //! call of [`Connection::work`] does what can be done without waiting and says when to come again.
 
+mod incoming;
+mod publisher;
 mod up;
 
 use crate::{
     backoff::Backoff,
     connect_limit::{self, Attempt},
     event::{Event, Happening, Trouble},
-    outbox::{Awaits, Outbox},
-    payload::{decode_command, encode_states, excerpt},
+    outbox::Outbox,
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     time::Now,
     transport::{self, Connecting, Failure, Notify, Stage::*, Stream, Target},
 };
-use bytes::{Bytes, BytesMut};
 use mio::{Registry, Token};
 use parking_lot::Mutex;
-use rumqttc::{Publish, QoS};
+use publisher::Publisher;
+use rumqttc::QoS;
 use std::{
     collections::VecDeque,
     io::{self, Read},
     time::{Duration, Instant},
 };
 use up::Up;
-
-/// States are encoded up to this many bytes ahead of the network: enough to make system calls cheap, little to lose.
-const AHEAD: usize = 16 * 1024;
 
 /// Reads and writes of one turn, so that one busy device on a shared thread leaves room for others.
 const ROUNDS: usize = 16;
@@ -107,11 +105,9 @@ pub(crate) struct Connection {
     notify: Notify,
     /// Whether this connection has been complete before: then the next time is a reconnect.
     was_online: bool,
-    /// The state message that is built again and again.
-    publish: Publish,
+    publisher: Publisher,
     /// Counts against the process's connection attempts until the broker has answered.
     attempt: Option<Attempt>,
-    scratch: BytesMut,
     happened: Vec<Incoming>,
     /// Commands that could not be read, since the connection began.
     malformed: u64,
@@ -121,13 +117,12 @@ impl Connection {
     pub fn new(plan: Plan, notify: Notify) -> Self {
         Connection {
             backoff: Backoff::new(plan.reconnect_initial, plan.reconnect_max),
-            publish: Publish::new("", plan.qos, Vec::new()),
+            publisher: Publisher::new(plan.qos),
             plan,
             link: Link::Idle,
             notify,
             was_online: false,
             attempt: None,
-            scratch: BytesMut::new(),
             happened: Vec::new(),
             malformed: 0,
         }
@@ -267,78 +262,7 @@ impl Connection {
         outcome.map_err(|error| Failure { stage, error })
     }
 
-    fn handle_incoming(&mut self, around: &mut Surroundings<'_>) {
-        self.tell_outbox(around);
-        let mut happened = std::mem::take(&mut self.happened);
-        for incoming in happened.drain(..) {
-            match incoming {
-                Incoming::Acked(_) | Incoming::PingAnswered => {}
-                Incoming::Accepted => {
-                    self.plan.known_to_broker = true;
-                    self.attempt = None;
-                }
-                Incoming::Subscribed { refused } => self.online(refused, around),
-                Incoming::Message { topic, payload } => self.message(topic, payload, around),
-            }
-        }
-        self.happened = happened;
-    }
-
-    /// What concerns the states: all of it under one lock, and only if there is any.
-    fn tell_outbox(&self, around: &mut Surroundings<'_>) {
-        let concerns =
-            |incoming: &Incoming| !matches!(incoming, Incoming::Message { .. } | Incoming::Subscribed { .. });
-        if !self.happened.iter().any(concerns) {
-            return;
-        }
-        let (now, mut outbox) = (around.now.instant, around.outbox.lock());
-        for incoming in &self.happened {
-            match incoming {
-                Incoming::Acked(id) => outbox.acked(*id, now),
-                Incoming::PingAnswered => outbox.ping_answered(now),
-                Incoming::Accepted => outbox.connected(now),
-                Incoming::Message { .. } | Incoming::Subscribed { .. } => {}
-            }
-        }
-        around.tell_outcomes(&mut outbox);
-    }
-
-    /// The connection is complete.
-    fn online(&mut self, refused: bool, around: &mut Surroundings<'_>) {
-        let Link::Up(up) = &mut self.link else { return };
-        up.online_since = Some(around.now.instant);
-        if refused {
-            let text = format!("the broker refused the subscription to {}", self.plan.identity.command_topic);
-            log::warn!("{}: {text}", self.plan.identity.client_id);
-            let status = LOSANT_ERR_SUBSCRIBE_REFUSED;
-            around.events.push_back(Event::Error(Trouble { stage: LOSANT_STAGE_MQTT, status, text }).into());
-        }
-        log::info!(
-            "{}: connected to {}:{}",
-            self.plan.identity.client_id,
-            self.plan.target.host,
-            self.plan.target.port
-        );
-        around.events.push_back(if self.was_online { Event::Reconnect } else { Event::Connect }.into());
-        self.was_online = true;
-    }
-
-    fn message(&mut self, topic: String, message: Bytes, around: &mut Surroundings<'_>) {
-        let id = &self.plan.identity.client_id;
-        if topic != self.plan.identity.command_topic {
-            log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(&topic));
-            return;
-        }
-        match decode_command(&message, around.now.wall_ms) {
-            Ok(command) => around.events.push_back(Event::Command { command, topic, message }.into()),
-            Err(why) => {
-                self.malformed += 1;
-                log::warn!("{id}: ignored malformed command number {}: {why}", self.malformed);
-            }
-        }
-    }
-
-    /// Moves states from the outbox into the session's output, up to [`AHEAD`] bytes; when to come again, if the pace
+    /// Moves states from the outbox into the session's output; when to come again, if the pace
     /// or a missing acknowledgement asks for it. `pinged`: a PINGREQ has just gone into the output.
     fn fill(&mut self, pinged: bool, around: &Surroundings<'_>) -> Result<Option<Instant>, Failure> {
         let Link::Up(up) = &mut self.link else { return Ok(None) };
@@ -352,44 +276,7 @@ impl Connection {
             let why = "the broker goes on answering, but has not acknowledged a state";
             return Err(Failure { stage: up.stage(), error: Error::new(LOSANT_ERR_NOT_ACKNOWLEDGED, why) });
         }
-        let mut pace = None;
-        while up.session.may_publish() && up.writable && up.session.output().len() < AHEAD {
-            let load = match outbox.next(now) {
-                Ok(load) => load,
-                Err(when) => {
-                    pace = when;
-                    break;
-                }
-            };
-            let mut all_resent = true;
-            let states = outbox.states(load).map(|entry| {
-                all_resent &= entry.resend;
-                (&*entry.json, entry.stamp.resolve(around.now))
-            });
-            encode_states(&mut self.scratch, states);
-            self.publish.payload = self.scratch.split().freeze();
-            if self.publish.topic != outbox.topic(load) {
-                outbox.topic(load).clone_into(&mut self.publish.topic);
-            }
-            let awaits = match self.publish.qos {
-                QoS::AtMostOnce => {
-                    up.session.publish(&self.publish, now);
-                    Awaits::Written(up.session.output_end())
-                }
-                _ => {
-                    self.publish.dup = all_resent;
-                    self.publish.pkid = up.session.next_packet_id();
-                    up.session.publish(&self.publish, now);
-                    Awaits::Ack(self.publish.pkid)
-                }
-            };
-            outbox.sent(load, awaits, self.publish.payload.len(), now);
-        }
-        drop(outbox);
-        self.publish.payload = Bytes::new();
-        if self.scratch.capacity() > AHEAD {
-            self.scratch = BytesMut::new();
-        }
+        let pace = if up.writable { self.publisher.fill(&mut up.session, &mut outbox, around.now) } else { None };
         Ok(pace.into_iter().chain(patience_ends).min())
     }
 
