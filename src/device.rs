@@ -6,7 +6,7 @@ use crate::{
     connection::{Connection, Plan},
     driver::{self, Turns},
     event::{Event, EventType},
-    observers::{ObserverId, Observers},
+    observers::{Callback, ObserverId, Observers},
     options::{self, Options},
     outbox::{Counters, Outbox},
     payload,
@@ -193,10 +193,15 @@ impl Device {
         event: EventType,
         callback: impl Fn(&Device, &Event) + Send + Sync + 'static,
     ) -> ObserverId {
+        self.observe(event, Arc::new(callback)).unwrap_or(ObserverId::NONE)
+    }
+
+    /// The same; hands the callback back if the device is shut down already.
+    pub(crate) fn observe(&self, event: EventType, callback: Arc<Callback>) -> Result<ObserverId, Arc<Callback>> {
         if matches!(event, EventType::LOSANT_EVENT_DELIVERED | EventType::LOSANT_EVENT_DROPPED) {
             self.inner.outbox.lock().want_outcomes();
         }
-        self.inner.observers.add(event, Arc::new(callback)).unwrap_or(ObserverId::NONE)
+        self.inner.observers.add(event, callback)
     }
 
     /// Removes an observer. Afterwards it is not running on another thread; inside an observer, where

@@ -160,7 +160,7 @@ fn add(
     });
     // Held together, or a removal in between would find one without the other.
     let mut observers = found.observers.lock();
-    let refused = match found.device.inner.observers.add(observer.event, callback) {
+    let refused = match found.device.observe(observer.event, callback) {
         Ok(id) => {
             observers.push((key, id));
             None
