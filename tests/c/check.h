@@ -141,7 +141,7 @@ MAYBE_UNUSED static void use_transport(losant_device *device)
     }
 }
 
-/* A device for the broker at argv[1], port argv[2], which comes back fast. */
+/* A device for the broker at argv[1], port argv[2], which comes back fast. The broker bans nobody. */
 MAYBE_UNUSED static losant_device *make_device(char **argv)
 {
     losant_device *device = NULL;
@@ -151,6 +151,7 @@ MAYBE_UNUSED static losant_device *make_device(char **argv)
     CHECK_OK(losant_device_set_port(device, atoi(argv[2])));
     use_transport(device);
     CHECK_OK(losant_device_set_reconnect_delay(device, 10, 50));
+    CHECK_OK(losant_device_set_rate_limit(device, 0, 0, 1));
     return device;
 }
 

@@ -84,9 +84,8 @@ int main(int argc, char **argv)
     /* Nobody turns the loop yet, so nobody is told. */
     CHECK(dropped[1] == 0);
 
-    /* The rest while it runs, with room enough: delivering is this fast only without the platform's pace. */
+    /* The rest while it runs, with room enough. */
     CHECK_OK(losant_device_set_outbox_limits(device, 10 * STATES, 1 << 20));
-    CHECK_OK(losant_device_set_rate_limit(device, 0, 0, 1));
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, go_on, NULL) == 0);
     CHECK_OK(run(device, argv[3]));

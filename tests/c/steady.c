@@ -42,8 +42,6 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_set_qos(device, atoi(argv[4])));
     CHECK_OK(losant_device_set_keep_alive(device, (uint32_t)atoi(argv[5])));
     CHECK_OK(losant_device_set_connect_timeout(device, 2000));
-    /* This broker bans nobody. */
-    CHECK_OK(losant_device_set_rate_limit(device, 0, 0, 1));
     tell_everything(device);
     CHECK(pthread_create(&thread, NULL, obey, NULL) == 0);
     CHECK_OK(run(device, argv[3]));
