@@ -23,6 +23,8 @@ static void losant(int port, int qos, int count) {
     losant_device_set_port(device, port);
     losant_device_set_secure(device, false);
     losant_device_set_qos(device, qos);
+    /* One message for each state, as the peer does it. */
+    losant_device_set_rate_limit(device, 0, 0, 1);
     losant_device_connect(device, false);
     for (int sent = 0; delivered < (uint64_t)count;) {
         uint64_t queued;
