@@ -4,6 +4,7 @@
 mod attempts;
 mod closing;
 mod commands;
+mod forks;
 mod guest;
 mod handshakes;
 mod header;
