@@ -40,7 +40,16 @@
  *           losant_device_free ends the device, from anywhere. The background thread ends with the last started device.
  *
  * Process   The library installs no signal handlers, raises no SIGPIPE, writes nothing to stdout or stderr, blocks all
- *           signals in its own threads, and opens descriptors close-on-exec. It stays loaded after dlclose.
+ *           signals in its own threads, and opens descriptors close-on-exec. It registers nothing with atexit, leaves the
+ *           environment alone, and stays loaded after dlclose. Programs may exit with devices connected.
+ *
+ * Fork      A device belongs to the process that made it. In a child made by fork, losant_device_free gives back the
+ *           child's copy and does nothing to the connection, which the parent goes on to use; every other function
+ *           answers LOSANT_ERR_FORKED. No callback or destructor of the parent's runs in a child, nor its log callback,
+ *           unless the fork was made inside it; a call that returns in a child after such a fork answers
+ *           LOSANT_ERR_FORKED too. A child of the background thread ends when that callback returns. Devices that a child
+ *           makes itself work as usual, as far as its C library and OpenSSL do: after a fork with other threads at work,
+ *           POSIX promises little before exec.
  *
  * Version   LOSANT_VERSION belongs to this header, losant_version() to the library. Within one minor version before 1.0,
  *           and one major version after, what compiled and ran goes on to do so. Numbers are never reused.
@@ -552,7 +561,8 @@ typedef void (*losant_destroy_callback)(void *user_data);
  * Receives log messages.
  *
  * Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
- * function of the library; what those would log is left out. It should return soon.
+ * function of the library; what those would log is left out. It should return soon. A child that is forked in it must not
+ * return from it.
  *
  * @param level a losant_log_level
  * @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a
@@ -588,6 +598,9 @@ losant_status losant_device_new(const char *device_id,
  *
  * After it returns, no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
  * another thread; called inside any callback, it does not wait. So do not hold a lock that a callback takes.
+ *
+ * In a child made by fork, a device of the parent's is only given back: nothing is closed or destroyed, as the parent
+ * still has it. The child's copies of its descriptors go with the child, or by exec.
  *
  * @param device the handle; invalid from now on, in every function
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE if it is NULL, was never issued, or is freed already

@@ -5,6 +5,7 @@ mod attempts;
 mod closing;
 mod commands;
 mod delivery;
+mod forks;
 mod guest;
 mod handshakes;
 mod header;

@@ -1,7 +1,7 @@
 //! Wrong arguments and wrong handles are answered, never followed; what else needs no network. The programs judge
 //! themselves.
 
-use crate::support::{CProgram, Lane, in_every_lane, interface::functions, package_file};
+use crate::support::{CProgram, Lane, broker::free_port, in_every_lane, interface::functions, package_file};
 use std::fs;
 
 fn wrong_handles(lane: Lane) {
@@ -11,11 +11,18 @@ fn wrong_handles(lane: Lane) {
 /// The program above must grow with the interface.
 #[test]
 fn wrong_handles_are_tried_with_every_function() {
-    let program = fs::read_to_string(package_file("tests/c/handles.c")).unwrap();
+    let read = |name| fs::read_to_string(package_file(name)).unwrap();
+    let program = [read("tests/c/every_function.h"), read("tests/c/handles.c")].concat();
     for function in functions().iter().filter(|function| function.parameters().first() == Some(&"device")) {
         let call = format!("{}(device", function.name());
-        assert!(program.contains(&call), "tests/c/handles.c does not try {}", function.name());
+        assert!(program.contains(&call), "tests/c/every_function.h does not try {}", function.name());
     }
+}
+
+/// Every function may be called while another thread frees the device. Nobody listens at the port.
+fn handles_of_devices_that_others_free(lane: Lane) {
+    let rounds = if lane == Lane::Valgrind { "200" } else { "20000" };
+    CProgram::start("handle_race", lane, &["127.0.0.1", &free_port().to_string(), rounds]).finish();
 }
 
 fn wrong_arguments(lane: Lane) {
@@ -30,4 +37,10 @@ fn log_changed_while_others_log(lane: Lane) {
     CProgram::start("log_change", lane, &[] as &[&str]).finish();
 }
 
-in_every_lane!(wrong_handles, wrong_arguments, times, log_changed_while_others_log);
+in_every_lane!(
+    wrong_handles,
+    handles_of_devices_that_others_free,
+    wrong_arguments,
+    times,
+    log_changed_while_others_log
+);

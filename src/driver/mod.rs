@@ -43,6 +43,8 @@ pub(crate) struct Run {
     own: own::Place,
     /// Whether the broker has ever accepted this device.
     pub known_to_broker: bool,
+    /// It does not run again: nobody could end it.
+    shut_down: bool,
 }
 
 #[derive(Default)]
@@ -89,6 +91,9 @@ impl Run {
     }
 
     fn check_idle(&self) -> Result<(), Error> {
+        if self.shut_down {
+            return Err(Error::new(LOSANT_ERR_INVALID_HANDLE, "another thread has freed the device meanwhile"));
+        }
         if self.is_running() {
             return Err(Error::new(LOSANT_ERR_ALREADY_RUNNING, "the device is already connecting or connected"));
         }
@@ -246,6 +251,7 @@ pub(crate) fn shut_down(inner: &Arc<Inner>) {
 /// device runs any more; it is waited for, so that it can end.
 fn end_now(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
+    run.shut_down = true;
     if !run.is_running() {
         return;
     }

@@ -46,6 +46,9 @@ pub unsafe extern "C" fn losant_device_new(
 /// After it returns, no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
 /// another thread; called inside any callback, it does not wait. So do not hold a lock that a callback takes.
 ///
+/// In a child made by fork, a device of the parent's is only given back: nothing is closed or destroyed, as the parent
+/// still has it. The child's copies of its descriptors go with the child, or by exec.
+///
 /// @param device the handle; invalid from now on, in every function
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE if it is NULL, was never issued, or is freed already
 #[unsafe(no_mangle)]

@@ -7,9 +7,10 @@ use crate::{
     process::PerProcess,
     status::{Error, Status::*},
 };
+use once_cell::race::OnceBox;
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::*},
@@ -51,82 +52,87 @@ struct Slot {
     device: Option<Arc<CDevice>>,
 }
 
-struct Registry {
+struct Slots {
     slots: Vec<Slot>,
     /// First in, first out, so that a number comes back as late as possible in any shape.
     free: VecDeque<usize>,
     /// What generation new slots come after.
     generation: usize,
-    /// Handles from before the fork that this process has freed.
-    given_back: BTreeSet<usize>,
 }
 
-impl Registry {
+#[derive(Default)]
+struct Registry {
+    slots: RwLock<Slots>,
+    /// The same without the devices, and to be read without a lock: in a child, the parent's lock may be held for ever.
+    live: Live,
+}
+
+static REGISTRY: PerProcess<Registry> =
+    PerProcess::new(Registry { slots: RwLock::new(Slots::after(0)), live: Live::new() });
+
+/// The highest generation of any slot. Outside of the lock for the same reason.
+static HIGHEST_GENERATION: AtomicUsize = AtomicUsize::new(0);
+
+impl Slots {
     const fn after(generation: usize) -> Self {
-        Registry { slots: Vec::new(), free: VecDeque::new(), generation, given_back: BTreeSet::new() }
-    }
-
-    fn get(&self, handle: *const losant_device) -> Option<&Arc<CDevice>> {
-        let (index, generation) = decode(handle)?;
-        self.slots.get(index).filter(|slot| slot.generation == generation)?.device.as_ref()
+        Slots { slots: Vec::new(), free: VecDeque::new(), generation }
     }
 }
 
-impl Default for Registry {
+impl Default for Slots {
     /// For a child: its numbers are none of its parent's.
     fn default() -> Self {
         Self::after(HIGHEST_GENERATION.load(Acquire))
     }
 }
 
-static REGISTRY: PerProcess<RwLock<Registry>> = PerProcess::new(RwLock::new(Registry::after(0)));
-
-/// The highest generation of any slot. Outside of the lock, for a child that is made while another thread holds it.
-static HIGHEST_GENERATION: AtomicUsize = AtomicUsize::new(0);
-
 pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
     let device = Arc::new(CDevice { device, observers: Mutex::default() });
-    let mut registry = REGISTRY.get().write();
-    let index = match registry.free.pop_front() {
+    let registry = REGISTRY.get();
+    let mut slots = registry.slots.write();
+    let index = match slots.free.pop_front() {
         Some(index) => index,
-        None if registry.slots.len() < 1 << INDEX_BITS && registry.generation < MAX_GENERATION => {
-            let generation = registry.generation;
-            registry.slots.push(Slot { generation, device: None });
-            registry.slots.len() - 1
+        None if slots.slots.len() < 1 << INDEX_BITS && slots.generation < MAX_GENERATION => {
+            let generation = slots.generation;
+            slots.slots.push(Slot { generation, device: None });
+            slots.slots.len() - 1
         }
         None => return Err(Error::new(LOSANT_ERR_SYSTEM, "too many devices")),
     };
-    let slot = &mut registry.slots[index];
+    let slot = &mut slots.slots[index];
     slot.generation += 1;
-    HIGHEST_GENERATION.fetch_max(slot.generation, AcqRel);
     slot.device = Some(device);
+    HIGHEST_GENERATION.fetch_max(slot.generation, AcqRel);
+    registry.live.of(index).store(slot.generation, Release);
     Ok(encode(index, slot.generation))
 }
 
 /// The device of a handle.
 #[inline(never)]
 pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
-    let found = REGISTRY.get().read().get(handle).cloned();
+    let slots = REGISTRY.get().slots.read();
+    let found = decode(handle).and_then(|(index, generation)| {
+        slots.slots.get(index).filter(|slot| slot.generation == generation)?.device.clone()
+    });
+    drop(slots);
     found.ok_or_else(|| missing(handle))
 }
 
 /// Takes the handle back; from now on it is invalid. Nothing in a child that frees its copy of its parent's device: the
 /// parent still has it.
 pub(super) fn revoke(handle: *const losant_device) -> Result<Option<Arc<CDevice>>, Error> {
-    let mut registry = REGISTRY.get().write();
-    let taken = decode(handle).and_then(|(index, generation)| {
-        let slot = registry.slots.get_mut(index).filter(|slot| slot.generation == generation)?;
-        Some((index, slot.device.take()?))
-    });
-    let Some((index, device)) = taken else {
-        if !was_parents(handle) || !registry.given_back.insert(handle as usize) {
-            return Err(invalid(handle));
-        }
+    let registry = REGISTRY.get();
+    let Some((index, generation)) = decode(handle) else { return Err(invalid(handle)) };
+    if REGISTRY.before().any(|parents| parents.live.end(index, generation)) {
         return Ok(None);
-    };
+    }
+    let mut slots = registry.slots.write();
+    let slot = slots.slots.get_mut(index).filter(|slot| slot.generation == generation);
+    let Some(device) = slot.and_then(|slot| slot.device.take()) else { return Err(invalid(handle)) };
+    registry.live.end(index, generation);
     // A slot that has used up its numbers is given up: no number ever means two devices.
-    if registry.slots[index].generation < MAX_GENERATION {
-        registry.free.push_back(index);
+    if generation < MAX_GENERATION {
+        slots.free.push_back(index);
     }
     Ok(Some(device))
 }
@@ -147,30 +153,49 @@ fn decode(handle: *const losant_device) -> Option<(usize, usize)> {
 /// Why a handle is none of this process's.
 #[cold]
 fn missing(handle: *const losant_device) -> Error {
-    if was_parents(handle) && !REGISTRY.get().read().given_back.contains(&(handle as usize)) {
+    let parents = decode(handle)
+        .is_some_and(|(index, generation)| REGISTRY.before().any(|parents| parents.live.has(index, generation)));
+    if parents {
         let why = "the device was made before this process was forked; here it can only be freed";
         return Error::new(LOSANT_ERR_FORKED, why);
     }
     invalid(handle)
 }
 
-/// Whether a process that this one comes from had this handle when it was forked. If it was making or freeing a device at
-/// that very moment, its registry cannot be read: then every number that it may have issued counts.
-fn was_parents(handle: *const losant_device) -> bool {
-    let mut had = false;
-    for registry in REGISTRY.before() {
-        had |= match registry.try_read() {
-            Some(registry) if registry.given_back.contains(&(handle as usize)) => return false,
-            Some(registry) => registry.get(handle).is_some(),
-            None => decode(handle).is_some_and(|(_, generation)| generation != 0),
-        };
-    }
-    had
-}
-
 fn invalid(handle: *const losant_device) -> Error {
     let why = if handle.is_null() { "device is NULL" } else { "device was never issued or has been freed" };
     Error::new(LOSANT_ERR_INVALID_HANDLE, why)
+}
+
+/// The generation of each slot that has a device; 0 for the others. In pieces that are made when first needed and stay.
+struct Live([OnceBox<[AtomicUsize; PIECE]>; (1 << INDEX_BITS) / PIECE]);
+
+const PIECE: usize = 256;
+
+impl Live {
+    const fn new() -> Self {
+        Live([const { OnceBox::new() }; (1 << INDEX_BITS) / PIECE])
+    }
+
+    fn of(&self, index: usize) -> &AtomicUsize {
+        &self.0[index / PIECE].get_or_init(|| Box::new([const { AtomicUsize::new(0) }; PIECE]))[index % PIECE]
+    }
+
+    fn has(&self, index: usize, generation: usize) -> bool {
+        let piece = self.0.get(index / PIECE).and_then(OnceBox::get);
+        generation != 0 && piece.is_some_and(|piece| piece[index % PIECE].load(Acquire) == generation)
+    }
+
+    /// Whether it had been there.
+    fn end(&self, index: usize, generation: usize) -> bool {
+        self.has(index, generation) && self.of(index).compare_exchange(generation, 0, AcqRel, Acquire).is_ok()
+    }
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ pub enum losant_log_level {
 /// Receives log messages.
 ///
 /// Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
-/// function of the library; what those would log is left out. It should return soon.
+/// function of the library; what those would log is left out. It should return soon. A child that is forked in it must not
+/// return from it.
 ///
 /// @param level a losant_log_level
 /// @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a

@@ -55,9 +55,9 @@ fn run(seed: u64) -> Summary {
         course.simulator.clear_faults("gateway");
         course.wait_for_connects(1);
     }
-    for _ in 0..random.u32(5..30) {
-        match random.u8(0..10) {
-            0..=4 => {
+    for _ in 0..random.u32(10..60) {
+        match random.u8(0..9) {
+            0..=3 => {
                 let most = if random.u8(0..8) == 0 { 1_000 } else { 40 };
                 let whose = *random.choice(&["gateway", "gateway", "a", "b"]).unwrap();
                 for _ in 0..random.u32(1..most) {
@@ -69,15 +69,15 @@ fn run(seed: u64) -> Summary {
                     course.send(whose, time);
                 }
             }
-            5..=7 => {
+            4..=7 => {
                 course.simulator.set_fault_times("gateway", any_fault(&mut random), random.u32(1..4));
             }
-            8 => {
+            _ => {
                 course.simulator.send_command("gateway", "go", None);
             }
-            // For things to happen in.
-            _ => thread::sleep(Duration::from_millis(random.u64(0..200))),
         }
+        // For things to happen in.
+        thread::sleep(Duration::from_millis(random.u64(0..100)));
     }
     course.simulator.clear_faults("gateway");
     course.finish()

@@ -6,7 +6,7 @@ use std::{
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
-        mpsc::{self, Receiver, RecvTimeoutError},
+        mpsc::{self, Receiver, RecvTimeoutError, TryRecvError},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -76,6 +76,17 @@ impl Process {
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("{} never said {what}", self.name),
                 Err(RecvTimeoutError::Disconnected) => panic!("{} ended and never said {what}", self.name),
+            }
+        }
+    }
+
+    /// Whether it has said this by now.
+    pub fn has_said(&mut self, wanted: &str) -> bool {
+        loop {
+            match self.lines.try_recv() {
+                Ok(line) => self.seen.push(line),
+                Err(TryRecvError::Empty) => return self.seen.iter().any(|line| line == wanted),
+                Err(TryRecvError::Disconnected) => panic!("{} ended and never said {wanted}", self.name),
             }
         }
     }
