@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 TRANSPORT ?= tcp
+FUZZ_SECONDS ?= 60
 MAKEFLAGS += --no-print-directory
 
 BUILD := build
@@ -18,7 +19,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
 	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
 
-.PHONY: help demo test lib install bench size msrv deps clean
+.PHONY: help demo test lib install bench fuzz size msrv deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +48,9 @@ bench: ## CPU time of 100,000 states, beside libmosquitto (installs what is miss
 	$(MAKE) lib
 	scripts/bench
 
+fuzz: ## each fuzz target for FUZZ_SECONDS (60), with nightly Rust (installs what is missing)
+	scripts/fuzz $(FUZZ_SECONDS)
+
 size: lib ## bytes of the stripped library
 	@wc -c $(SO)
 
@@ -57,4 +61,4 @@ deps: ## install what is missing for all of these
 	scripts/install-deps $(TEST_PACKAGES)
 
 clean: ## remove all that was built
-	rm -rf $(BUILD) target
+	rm -rf $(BUILD) target fuzz/target
