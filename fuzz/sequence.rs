@@ -6,7 +6,7 @@
 use losant::{Status, ffi::*};
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
-    io::Write,
+    io::{Read, Write},
     net::{TcpListener, TcpStream},
     ptr,
     sync::{
@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 /// Calls of one sequence, so that none takes long.
@@ -110,10 +111,17 @@ fn check(status: Status) -> Status {
 /// Sets what the broker says: a proper beginning or not, then anything.
 fn say(bytes: &mut Bytes) {
     let proper = bytes.byte();
-    let mut words = match proper % 4 {
+    let mut words = match proper % 8 {
         0 => Vec::new(),
         1 => vec![0x20, 2, 0, 0],
-        _ => vec![0x20, 2, 0, 0, 0x90, 3, 0, 1, 0],
+        2..=4 => vec![0x20, 2, 0, 0, 0x90, 3, 0, 1, 0],
+        _ => {
+            let mut words = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                              Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+                .to_vec();
+            words.extend_from_slice(b"\x82\x04\x20\x02\0\0\x82\x05\x90\x03\0\x01\0");
+            words
+        }
     };
     words.extend_from_slice(bytes.slice());
     BROKER.lock().expect("no panic").0 = words;
@@ -128,7 +136,8 @@ fn ports() -> (u16, u16) {
         thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 let mut broker = BROKER.lock().expect("no panic");
-                let _ = stream.write_all(&broker.0);
+                let words = answer(&broker.0, &mut stream);
+                let _ = stream.write_all(&words);
                 // The last few stay open.
                 if broker.1.len() >= 3 {
                     broker.1.remove(0);
@@ -144,8 +153,21 @@ fn ports() -> (u16, u16) {
     })
 }
 
+/// What the broker says, with the right answer in it to the upgrade to a WebSocket that is asked for, if there is a place.
+fn answer(words: &[u8], stream: &mut TcpStream) -> Vec<u8> {
+    let mark = b"{accept}";
+    let Some(at) = words.windows(mark.len()).position(|found| found == mark) else { return words.to_vec() };
+    let mut request = [0; 1024];
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
+    let length = stream.read(&mut request).unwrap_or(0);
+    let request = String::from_utf8_lossy(&request[..length]);
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
+    let accept = openssl::sha::sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
+    [&words[..at], openssl::base64::encode_block(&accept).as_bytes(), &words[at + mark.len()..]].concat()
+}
+
 fn call(bytes: &mut Bytes) {
-    let what = bytes.byte() % 36;
+    let what = bytes.byte() % 37;
     let device = if what == 0 { ptr::null_mut() } else { bytes.handle() };
     // SAFETY: texts are NUL-terminated and live through the call; places are numbers of the right kind.
     unsafe {
@@ -216,7 +238,12 @@ fn call(bytes: &mut Bytes) {
                 say(bytes);
                 Status::LOSANT_OK
             }
-            _ => nulls(device),
+            35 => nulls(device),
+            _ => {
+                // The background thread gets its time.
+                thread::sleep(Duration::from_millis(u64::from(bytes.byte() % 4)));
+                Status::LOSANT_OK
+            }
         });
     }
 }
@@ -337,7 +364,7 @@ fn spend() -> bool {
 extern "C" fn on_event(device: *mut losant_device, event: *const losant_event, user_data: *mut c_void) {
     // SAFETY: the library lends an event for this call.
     let event = unsafe { &*event };
-    read(event);
+    look_at(event);
     let action = user_data as usize;
     if action == 1000 {
         losant_device_close(device);
@@ -374,7 +401,7 @@ extern "C" fn on_event(device: *mut losant_device, event: *const losant_event, u
 }
 
 /// Reads all that an event lends.
-fn read(event: &losant_event) {
+fn look_at(event: &losant_event) {
     assert_ne!(event.status, Status::LOSANT_ERR_INTERNAL);
     for (text, length) in [
         (event.text, event.text_len),
