@@ -3,6 +3,7 @@
 PREFIX ?= /usr/local
 LIBDIR ?= lib
 TRANSPORT ?= tcp
+FUZZ_SECONDS ?= 60
 MAKEFLAGS += --no-print-directory
 
 BUILD := build
@@ -17,7 +18,7 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
 	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
 
-.PHONY: help demo test soak lib install bench size msrv deps clean
+.PHONY: help demo test soak lib install bench fuzz size msrv deps clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ bench: ## CPU time of 100,000 states, beside libmosquitto (installs what is miss
 	$(MAKE) lib
 	scripts/bench
 
+fuzz: ## each fuzz target for FUZZ_SECONDS (60), with nightly Rust (installs what is missing)
+	scripts/fuzz $(FUZZ_SECONDS)
+
 size: lib ## bytes of the stripped library
 	@wc -c $(SO)
 
@@ -63,4 +67,4 @@ deps: ## install what is missing for all of these
 	scripts/install-deps $(TEST_PACKAGES)
 
 clean: ## remove all that was built
-	rm -rf $(BUILD) target
+	rm -rf $(BUILD) target fuzz/target

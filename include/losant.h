@@ -582,7 +582,8 @@ extern "C" {
  * @param device_id the Losant device id, which is also the MQTT client id; not empty, without / + # and control
  * characters; copied
  * @param key the access key; copied. NULL, together with secret, for a device that only its client certificate names
- * @param secret the access secret; copied, and wiped from memory with the device
+ * @param secret the access secret; copied. Both are wiped from memory with the device, and what is encoded of them for the
+ * network as soon as it is sent; they never stand in the log or in an event
  * @param device receives the handle; to be given back with losant_device_free
  * @return LOSANT_OK; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT for a device id or
  * text that MQTT cannot carry; LOSANT_ERR_SYSTEM if there are a million devices already

@@ -1,7 +1,12 @@
 //! Commands reach a C callback whole; those that are none do no harm.
 
-use crate::support::{Broker, CProgram, Lane, Process, command_topic, over_every_transport};
-use std::time::{SystemTime, UNIX_EPOCH};
+use crate::support::{
+    Broker, CProgram, FakeBroker, Lane, Process, command_topic, fake_broker::read_packet, over_every_transport,
+};
+use std::{
+    io::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// A command as the C program told it.
 #[derive(Debug, PartialEq)]
@@ -125,6 +130,24 @@ fn malformed_ones(lane: Lane) {
         broker.command(r#"{"name":"good"}"#);
         program.expect("command\tgood\t");
     });
+}
+
+/// A broker that sends commands as fast as it can gets 16 reads of 8 KB at a time, then others have their turn.
+#[test]
+fn a_flood_is_handed_over_in_portions() {
+    const COUNT: usize = 20_000;
+    let packet = [&[0x30, 53, 0, 39], command_topic().as_bytes(), br#"{"name":"n"}"#].concat();
+    let portion = 16 * 8192 / packet.len() + 1;
+    let broker = FakeBroker::serving(move |mut stream| {
+        read_packet(&mut stream)?;
+        stream.write_all(&[0x20, 2, 0, 0, 0x90, 3, 0, 1, 0])?;
+        stream.write_all(&packet.repeat(COUNT))?;
+        std::io::copy(&mut stream, &mut std::io::sink()).map(drop)
+    });
+    let arguments = ["127.0.0.1", &broker.port().to_string(), &COUNT.to_string()];
+    let told = CProgram::start("flood", Lane::Shared, &arguments).finish();
+    let most: usize = told[0].strip_prefix("most\t").unwrap().parse().unwrap();
+    assert!(most <= portion, "{most} commands in one call, not {portion}");
 }
 
 over_every_transport!(delivered_with_all_they_hold, extended_json, malformed_ones);

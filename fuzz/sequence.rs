@@ -1,0 +1,438 @@
+//! Random calls of the C interface: any bytes are a program for several devices, a broker that says what it likes, and
+//! callbacks that call back. Nothing may crash, hang, or end in the status for a defect.
+//!
+//! Only loopback is connected to, and only ports of this process.
+
+use losant::{Status, ffi::*};
+use std::{
+    ffi::{CStr, CString, c_char, c_int, c_void},
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    ptr,
+    sync::{
+        Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
+/// Calls of one sequence, so that none takes long.
+const CALLS: usize = 60;
+
+/// Observers and calls from callbacks of one sequence: one that adds itself again and again must end too.
+static BUDGET: AtomicUsize = AtomicUsize::new(0);
+
+/// Handles of this sequence as numbers, the freed ones too.
+static HANDLES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// What the broker says on each connection, and the connections that it has.
+static BROKER: Mutex<(Vec<u8>, Vec<TcpStream>)> = Mutex::new((Vec::new(), Vec::new()));
+
+/// Runs one sequence, alone.
+pub fn run(data: &[u8]) {
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(|broken| broken.into_inner());
+    let mut bytes = Bytes(data);
+    BUDGET.store(100, SeqCst);
+    say(&mut bytes);
+    for _ in 0..CALLS {
+        if bytes.0.is_empty() {
+            break;
+        }
+        call(&mut bytes);
+    }
+    let handles = std::mem::take(&mut *HANDLES.lock().expect("no panic"));
+    for handle in handles {
+        let handle = handle as *mut losant_device;
+        losant_device_free(handle);
+        assert_eq!(losant_device_close(handle), Status::LOSANT_ERR_INVALID_HANDLE);
+    }
+    check(losant_set_log_callback(None, 1, ptr::null_mut()));
+    BROKER.lock().expect("no panic").1.clear();
+}
+
+/// The program that is left.
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((&first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        first
+    }
+
+    fn int(&mut self) -> c_int {
+        match self.byte() {
+            255 => c_int::MAX,
+            254 => c_int::MIN,
+            253 => 65_536,
+            252 => i32::from_le_bytes([0; 4].map(|_: u8| self.byte())),
+            small => c_int::from(small) - 2,
+        }
+    }
+
+    fn slice(&mut self) -> &'a [u8] {
+        let length = usize::from(self.byte()).min(self.0.len());
+        let (slice, rest) = self.0.split_at(length);
+        self.0 = rest;
+        slice
+    }
+
+    /// Any text, UTF-8 or not.
+    fn text(&mut self) -> CString {
+        let text: Vec<u8> = self.slice().iter().copied().filter(|byte| *byte != 0).collect();
+        CString::new(text).unwrap_or_default()
+    }
+
+    /// A device, one that is freed, or what never was one.
+    fn handle(&mut self) -> *mut losant_device {
+        let which = usize::from(self.byte());
+        let handles = HANDLES.lock().expect("no panic");
+        let number = match which {
+            250 => 0,
+            251 => 1,
+            252 => usize::MAX,
+            253 => 1 << 62,
+            254 => handles.first().map_or(7, |handle| handle + 1),
+            255 => handles.last().map_or(8, |handle| handle ^ (1 << 20)),
+            _ if handles.is_empty() => 0,
+            _ => handles[which % handles.len()],
+        };
+        number as *mut losant_device
+    }
+}
+
+fn check(status: Status) -> Status {
+    assert_ne!(status, Status::LOSANT_ERR_INTERNAL);
+    status
+}
+
+/// Sets what the broker says: a proper beginning or not, then anything.
+fn say(bytes: &mut Bytes) {
+    let proper = bytes.byte();
+    let mut words = match proper % 8 {
+        0 => Vec::new(),
+        1 => vec![0x20, 2, 0, 0],
+        2..=4 => vec![0x20, 2, 0, 0, 0x90, 3, 0, 1, 0],
+        _ => {
+            let mut words = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                              Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
+                .to_vec();
+            words.extend_from_slice(b"\x82\x04\x20\x02\0\0\x82\x05\x90\x03\0\x01\0");
+            words
+        }
+    };
+    words.extend_from_slice(bytes.slice());
+    BROKER.lock().expect("no panic").0 = words;
+}
+
+/// The port of the broker, and one where nobody listens.
+fn ports() -> (u16, u16) {
+    static PORTS: OnceLock<(u16, u16)> = OnceLock::new();
+    *PORTS.get_or_init(|| {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
+        let port = listener.local_addr().expect("it has an address").port();
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut broker = BROKER.lock().expect("no panic");
+                let words = answer(&broker.0, &mut stream);
+                let _ = stream.write_all(&words);
+                // The last few stay open.
+                if broker.1.len() >= 3 {
+                    broker.1.remove(0);
+                }
+                broker.1.push(stream);
+            }
+        });
+        // Listening at its own end of a connection keeps the port from others, and a second one is refused.
+        let taken = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+        let dead = taken.local_addr().expect("it has an address").port();
+        std::mem::forget(taken);
+        (port, dead)
+    })
+}
+
+/// What the broker says, with the right answer in it to the upgrade to a WebSocket that is asked for, if there is a place.
+fn answer(words: &[u8], stream: &mut TcpStream) -> Vec<u8> {
+    let mark = b"{accept}";
+    let Some(at) = words.windows(mark.len()).position(|found| found == mark) else { return words.to_vec() };
+    let mut request = [0; 1024];
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
+    let length = stream.read(&mut request).unwrap_or(0);
+    let request = String::from_utf8_lossy(&request[..length]);
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
+    let accept = openssl::sha::sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
+    [&words[..at], openssl::base64::encode_block(&accept).as_bytes(), &words[at + mark.len()..]].concat()
+}
+
+fn call(bytes: &mut Bytes) {
+    let what = bytes.byte() % 37;
+    let device = if what == 0 { ptr::null_mut() } else { bytes.handle() };
+    // SAFETY: texts are NUL-terminated and live through the call; places are numbers of the right kind.
+    unsafe {
+        check(match what {
+            0 => new(bytes),
+            1 => losant_device_free(device),
+            2 => losant_device_set_host(device, host(bytes.byte()).as_ptr()),
+            3 => {
+                let (broker, dead) = ports();
+                let port = match bytes.byte() {
+                    0..=150 => broker.into(),
+                    151..=200 => dead.into(),
+                    201..=220 => -1,
+                    _ => 65_536,
+                };
+                losant_device_set_port(device, port)
+            }
+            4 => losant_device_set_secure(device, bytes.byte() & 1 == 1),
+            5 => losant_device_set_transport(device, bytes.int()),
+            6 => losant_device_set_websocket_path(device, bytes.text().as_ptr()),
+            7 => losant_device_set_interface(device, optional(bytes, |bytes| bytes.text()).as_ptr()),
+            8 => {
+                losant_device_set_ca_pem(device, optional(bytes, |bytes| bytes.text()).as_ptr(), bytes.byte() & 1 == 1)
+            }
+            9 => {
+                let path = optional(bytes, |_| c"/nowhere/ca.pem".to_owned());
+                losant_device_set_ca_file(device, path.as_ptr(), bytes.byte() & 1 == 1)
+            }
+            10 => losant_device_set_system_roots(device, bytes.byte() == 1),
+            11 => losant_device_set_client_certificate_pem(device, bytes.text().as_ptr(), bytes.text().as_ptr()),
+            12 => {
+                let nowhere = c"/nowhere/file.pem".as_ptr();
+                losant_device_set_client_certificate_files(device, nowhere, nowhere)
+            }
+            13 => losant_device_set_keep_alive(device, bytes.int() as u32),
+            14 => losant_device_set_qos(device, bytes.int()),
+            15 => losant_device_set_reconnect_delay(device, bytes.int() as u32, bytes.int() as u32),
+            16 => losant_device_set_connect_timeout(device, bytes.int() as u32),
+            17..=19 => add(device, bytes.int(), bytes.byte()),
+            20 => remove(device, bytes.int(), bytes.byte()),
+            21 | 22 => losant_device_connect(device, false),
+            23 => blocking(device),
+            24..=26 => losant_device_loop(device, c_int::from(bytes.byte() % 3)),
+            27 => losant_device_start(device),
+            28 => losant_device_close(device),
+            29 => {
+                let (mut fd, mut timeout, mut value) = (0, 0, 0);
+                losant_device_is_connected(device);
+                check(losant_device_fd(device, &mut fd));
+                check(losant_device_next_timeout(device, &mut timeout));
+                losant_device_counter(device, bytes.int(), &mut value)
+            }
+            30 | 31 => {
+                let text = match bytes.byte() {
+                    0..=127 => c"{\"a\":1}".to_owned(),
+                    128..=250 => bytes.text(),
+                    _ => CString::new(format!("{{\"a\":\"{}\"}}", "x".repeat(100_000))).unwrap_or_default(),
+                };
+                losant_device_send_state(device, text.as_ptr(), bytes.int().into())
+            }
+            32 => {
+                let mut ms = 0;
+                let _ = CStr::from_ptr(losant_status_string(bytes.int())).to_str().expect("a text");
+                losant_parse_time(bytes.text().as_ptr(), &mut ms)
+            }
+            33 => losant_set_log_callback(Some(on_log), bytes.int(), ptr::without_provenance_mut(bytes.byte().into())),
+            34 => {
+                say(bytes);
+                Status::LOSANT_OK
+            }
+            35 => nulls(device),
+            _ => {
+                // The background thread gets its time.
+                thread::sleep(Duration::from_millis(u64::from(bytes.byte() % 4)));
+                Status::LOSANT_OK
+            }
+        });
+    }
+}
+
+/// A text or NULL.
+enum Optional {
+    Text(CString),
+    Null,
+}
+
+impl Optional {
+    fn as_ptr(&self) -> *const c_char {
+        match self {
+            Optional::Text(text) => text.as_ptr(),
+            Optional::Null => ptr::null(),
+        }
+    }
+}
+
+fn optional(bytes: &mut Bytes, text: impl FnOnce(&mut Bytes) -> CString) -> Optional {
+    if bytes.byte() & 1 == 1 { Optional::Text(text(bytes)) } else { Optional::Null }
+}
+
+fn host(which: u8) -> CString {
+    let host = match which {
+        0..=150 => "127.0.0.1",
+        151..=170 => "localhost",
+        171..=180 => "::1",
+        181..=190 => "[::1]",
+        191..=200 => "",
+        201..=210 => "two words",
+        211..=220 => "tcp://localhost",
+        _ => "[",
+    };
+    CString::new(host).unwrap_or_default()
+}
+
+/// A device that connects to this process alone.
+fn new(bytes: &mut Bytes) -> Status {
+    if HANDLES.lock().expect("no panic").len() >= 8 {
+        return Status::LOSANT_OK;
+    }
+    let id = if bytes.byte() < 200 { c"d1".to_owned() } else { bytes.text() };
+    let key = optional(bytes, |_| c"a-key".to_owned());
+    let secret = optional(bytes, |bytes| if bytes.byte() < 200 { c"a-secret".to_owned() } else { bytes.text() });
+    let mut device = ptr::null_mut();
+    // SAFETY: texts are NUL-terminated and live through the call; `device` is a place for a handle.
+    let status = unsafe { losant_device_new(id.as_ptr(), key.as_ptr(), secret.as_ptr(), &mut device) };
+    if status == Status::LOSANT_OK {
+        // SAFETY: as above.
+        check(unsafe { losant_device_set_host(device, c"127.0.0.1".as_ptr()) });
+        check(losant_device_set_port(device, ports().0.into()));
+        check(losant_device_set_secure(device, false));
+        check(losant_device_set_reconnect_delay(device, 1, 1));
+        HANDLES.lock().expect("no panic").push(device as usize);
+    } else {
+        assert!(device.is_null());
+    }
+    status
+}
+
+/// A blocking connect that is sure to end: by the first failure, or by the observer that closes.
+fn blocking(device: *mut losant_device) -> Status {
+    let user_data = ptr::without_provenance_mut(1000);
+    if losant_device_set_connect_timeout(device, 20) != Status::LOSANT_OK
+        || losant_device_add_event_observer(device, 1, Some(on_event), user_data) != Status::LOSANT_OK
+    {
+        return Status::LOSANT_OK;
+    }
+    losant_device_connect(device, true)
+}
+
+/// Every place for something that may not be NULL.
+fn nulls(device: *mut losant_device) -> Status {
+    let null = ptr::null();
+    // SAFETY: NULL is what these functions are to find out.
+    let answers = unsafe {
+        [
+            losant_device_new(null, null, null, ptr::null_mut()),
+            losant_device_set_host(device, null),
+            losant_device_set_websocket_path(device, null),
+            losant_device_set_client_certificate_pem(device, null, null),
+            losant_device_set_client_certificate_files(device, null, null),
+            losant_device_add_event_observer(device, 1, None, ptr::null_mut()),
+            losant_device_remove_event_observer(device, 1, None, ptr::null_mut()),
+            losant_device_send_state(device, null, 0),
+            losant_device_fd(device, ptr::null_mut()),
+            losant_device_next_timeout(device, ptr::null_mut()),
+            losant_device_counter(device, 1, ptr::null_mut()),
+            losant_parse_time(null, ptr::null_mut()),
+        ]
+    };
+    for answer in answers {
+        assert!(
+            matches!(answer, Status::LOSANT_ERR_NULL_ARGUMENT | Status::LOSANT_ERR_INVALID_HANDLE),
+            "{answer}: NULL was taken"
+        );
+    }
+    Status::LOSANT_OK
+}
+
+fn add(device: *mut losant_device, event: c_int, action: u8) -> Status {
+    if !spend() {
+        return Status::LOSANT_OK;
+    }
+    losant_device_add_event_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()))
+}
+
+fn remove(device: *mut losant_device, event: c_int, action: u8) -> Status {
+    losant_device_remove_event_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()))
+}
+
+fn spend() -> bool {
+    BUDGET.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+/// Does what its user data tells, with its own device or another.
+extern "C" fn on_event(device: *mut losant_device, event: *const losant_event, user_data: *mut c_void) {
+    // SAFETY: the library lends an event for this call.
+    let event = unsafe { &*event };
+    look_at(event);
+    let action = user_data as usize;
+    if action == 1000 {
+        losant_device_close(device);
+    }
+    if action >= 1000 || !spend() {
+        return;
+    }
+    let target = if action & 16 == 0 {
+        device
+    } else {
+        let handles = HANDLES.lock().expect("no panic");
+        handles[(action >> 5) % handles.len()] as *mut losant_device
+    };
+    let type_ = event.r#type as c_int;
+    check(match action % 16 {
+        0 => losant_device_close(target),
+        1 => losant_device_free(target),
+        // SAFETY: a NUL-terminated text.
+        2 | 3 => unsafe { losant_device_send_state(target, c"{\"b\":2}".as_ptr(), -1) },
+        4 => add(target, type_, action as u8),
+        5 => losant_device_remove_event_observer(target, type_, Some(on_event), user_data),
+        6 => losant_device_loop(target, 0),
+        7 if target == device => losant_device_connect(target, true),
+        7 | 8 => losant_device_connect(target, false),
+        9 => losant_device_start(target),
+        10 => losant_set_log_callback(None, 4, ptr::null_mut()),
+        11 => losant_device_set_qos(target, 0),
+        12 => {
+            check(losant_device_free(target));
+            losant_device_free(target)
+        }
+        _ => Status::LOSANT_OK,
+    });
+}
+
+/// Reads all that an event lends.
+fn look_at(event: &losant_event) {
+    assert_ne!(event.status, Status::LOSANT_ERR_INTERNAL);
+    for (text, length) in [
+        (event.text, event.text_len),
+        (event.device_id, event.device_id_len),
+        (event.name, event.name_len),
+        (event.payload, event.payload_len),
+        (event.time, event.time_len),
+        (event.topic, event.topic_len),
+        (event.message, event.message_len),
+    ] {
+        if text.is_null() {
+            assert_eq!(length, 0);
+            continue;
+        }
+        // SAFETY: the event says that there are so many bytes and a NUL.
+        let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length + 1) };
+        assert_eq!(bytes.last(), Some(&0));
+        if text != event.message {
+            assert!(std::str::from_utf8(bytes).is_ok());
+        }
+    }
+}
+
+extern "C" fn on_log(level: c_int, message: *const c_char, length: usize, user_data: *mut c_void) {
+    // SAFETY: the library lends a NUL-terminated text for this call.
+    let message = unsafe { CStr::from_ptr(message) };
+    assert!((1..=4).contains(&level) && message.to_bytes().len() == length);
+    let text = message.to_str().expect("the log is UTF-8");
+    assert!(!text.contains("a-secret") && !text.contains("a defect in liblosant"), "{text}");
+    if spend() && user_data as usize & 7 == 7 {
+        let first = HANDLES.lock().expect("no panic").first().copied().unwrap_or_default();
+        losant_device_close(first as *mut losant_device);
+    }
+}
