@@ -60,15 +60,11 @@ struct Slots {
     generation: usize,
 }
 
-#[derive(Default)]
-struct Registry {
-    slots: RwLock<Slots>,
-    /// The same without the devices, and to be read without a lock: in a child, the parent's lock may be held for ever.
-    live: Live,
-}
+static REGISTRY: PerProcess<RwLock<Slots>> = PerProcess::new(RwLock::new(Slots::after(0)));
 
-static REGISTRY: PerProcess<Registry> =
-    PerProcess::new(Registry { slots: RwLock::new(Slots::after(0)), live: Live::new() });
+/// The same without the devices, and to be read without a lock: in a child, the parent's lock may be held for ever. All
+/// zeros at first, so that it takes no room in the library.
+static LIVE: PerProcess<Live> = PerProcess::new(Live::new());
 
 /// The highest generation of any slot. Outside of the lock for the same reason.
 static HIGHEST_GENERATION: AtomicUsize = AtomicUsize::new(0);
@@ -88,8 +84,7 @@ impl Default for Slots {
 
 pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
     let device = Arc::new(CDevice { device, observers: Mutex::default() });
-    let registry = REGISTRY.get();
-    let mut slots = registry.slots.write();
+    let mut slots = REGISTRY.get().write();
     let index = match slots.free.pop_front() {
         Some(index) => index,
         None if slots.slots.len() < 1 << INDEX_BITS && slots.generation < MAX_GENERATION => {
@@ -103,14 +98,14 @@ pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
     slot.generation += 1;
     slot.device = Some(device);
     HIGHEST_GENERATION.fetch_max(slot.generation, AcqRel);
-    registry.live.of(index).store(slot.generation, Release);
+    LIVE.get().of(index).store(slot.generation, Release);
     Ok(encode(index, slot.generation))
 }
 
 /// The device of a handle.
 #[inline(never)]
 pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
-    let slots = REGISTRY.get().slots.read();
+    let slots = REGISTRY.get().read();
     let found = decode(handle).and_then(|(index, generation)| {
         slots.slots.get(index).filter(|slot| slot.generation == generation)?.device.clone()
     });
@@ -121,15 +116,14 @@ pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> 
 /// Takes the handle back; from now on it is invalid. Nothing in a child that frees its copy of its parent's device: the
 /// parent still has it.
 pub(super) fn revoke(handle: *const losant_device) -> Result<Option<Arc<CDevice>>, Error> {
-    let registry = REGISTRY.get();
     let Some((index, generation)) = decode(handle) else { return Err(invalid(handle)) };
-    if REGISTRY.before().any(|parents| parents.live.end(index, generation)) {
+    if LIVE.before().any(|parents| parents.end(index, generation)) {
         return Ok(None);
     }
-    let mut slots = registry.slots.write();
+    let mut slots = REGISTRY.get().write();
     let slot = slots.slots.get_mut(index).filter(|slot| slot.generation == generation);
     let Some(device) = slot.and_then(|slot| slot.device.take()) else { return Err(invalid(handle)) };
-    registry.live.end(index, generation);
+    LIVE.get().end(index, generation);
     // A slot that has used up its numbers is given up: no number ever means two devices.
     if generation < MAX_GENERATION {
         slots.free.push_back(index);
@@ -153,8 +147,8 @@ fn decode(handle: *const losant_device) -> Option<(usize, usize)> {
 /// Why a handle is none of this process's.
 #[cold]
 fn missing(handle: *const losant_device) -> Error {
-    let parents = decode(handle)
-        .is_some_and(|(index, generation)| REGISTRY.before().any(|parents| parents.live.has(index, generation)));
+    let parents =
+        decode(handle).is_some_and(|(index, generation)| LIVE.before().any(|parents| parents.has(index, generation)));
     if parents {
         let why = "the device was made before this process was forked; here it can only be freed";
         return Error::new(LOSANT_ERR_FORKED, why);
