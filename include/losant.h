@@ -27,7 +27,8 @@
  * Callbacks One at a time per device; on the thread that turns the loop; no library lock held, so any function may be
  *           called, free too; after losant_device_free returns none runs; pointers die with the call.
  *
- * Events    connect, then commands, errors and reconnects in the order they happened, then close as the last; each once.
+ * Events    connect, then commands, errors, reconnects and the ends of states in the order they happened, then close as the
+ *           last; each once.
  *
  * States    Accepted means kept: what losant_device_send_state accepts stays in the outbox until it is delivered, over
  *           any number of connections, in order, bounded in number and size. It lives in memory: it ends with the device.

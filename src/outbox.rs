@@ -107,7 +107,7 @@ pub(crate) struct Load {
 /// A connection that breaks under large messages gets smaller ones, down to this, so that a bad link still moves.
 const SMALLEST_BATCH: usize = 4 * 1024;
 /// And begins with this.
-const FIRST_BATCH: usize = 64 * 1024;
+const FIRST_BATCH: usize = 128 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
