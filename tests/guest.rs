@@ -120,7 +120,7 @@ fn ends_with_devices_connected(lane: Lane) {
     let broker = Broker::start(lane);
     let rounds = if matches!(lane, Lane::Valgrind | Lane::Ws | Lane::Wss) { 1 } else { 10 };
     for way in lane.ways() {
-        for how in ["inside", "busy"] {
+        for how in ["inside", "busy", "late"] {
             for _ in 0..rounds {
                 let port = broker.device_port(lane).to_string();
                 let mut program = CProgram::start("exiting", lane, &["127.0.0.1", &port, way, how]);
@@ -128,6 +128,16 @@ fn ends_with_devices_connected(lane: Lane) {
                 assert_eq!((status.code(), program.errors().as_str()), (Some(7), ""), "{way} {how}: {status}");
             }
         }
+    }
+}
+
+/// Every function works on a thread that is about to end, as from a destructor of the program's thread-local data.
+#[test]
+fn works_in_destructors_of_thread_data() {
+    // Not under valgrind: what Rust's standard library registers for a thread that is ending already, nobody takes back.
+    for lane in [Lane::Shared, Lane::Static, Lane::Tls] {
+        let broker = Broker::start(lane);
+        CProgram::start("thread_data", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]).finish();
     }
 }
 

@@ -1,6 +1,7 @@
 /*
  * HOST PORT WAY HOW: the program ends with its device connected. HOW is "inside": from inside a callback, or, where WAY is
- * "start", from main while the background thread is inside one; "busy": from another thread than the one that is at work.
+ * "start", from main while the background thread is inside one; "busy": from another thread than the one that is at work;
+ * "late": the same, and the program frees the device in an exit handler, after the thread's own data has gone.
  */
 #include "check.h"
 
@@ -36,6 +37,24 @@ static void go(losant_device *device, const losant_event *event, void *user_data
     latch_add(&going, 0);
 }
 
+static losant_device *last;
+static bool late;
+
+static void free_last(void)
+{
+    if (late) {
+        losant_device *another = NULL;
+        CHECK_OK(losant_device_send_state(last, "{\"last\":true}", 0));
+        CHECK_OK(losant_device_close(last));
+        CHECK_OK(losant_device_free(last));
+        CHECK_OK(losant_device_new(DEVICE_ID, KEY, SECRET, &another));
+        CHECK_OK(losant_device_add_event_observer(another, LOSANT_EVENT_CONNECT, go, NULL));
+        CHECK_OK(losant_device_remove_event_observer(another, LOSANT_EVENT_CONNECT, go, NULL));
+        CHECK_OK(losant_device_start(another));
+        CHECK_OK(losant_device_free(another));
+    }
+}
+
 static void *leave(void *device)
 {
     latch_wait(&going, 1);
@@ -48,7 +67,9 @@ int main(int argc, char **argv)
     CHECK(argc == 5);
     way = argv[3];
     bool from_inside = strcmp(argv[4], "inside") == 0;
-    losant_device *device = make_device(argv);
+    late = strcmp(argv[4], "late") == 0;
+    losant_device *device = last = make_device(argv);
+    CHECK(atexit(free_last) == 0);
     CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, from_inside ? inside : go, NULL));
     pthread_t leaver;
     if (!from_inside && strcmp(way, "start") != 0) {
