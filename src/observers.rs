@@ -81,6 +81,9 @@ impl Observers {
         let here = thread::current().id();
         while matches!(list.running, Some((running, thread)) if running == id && thread != here) {
             if in_callback() {
+                drop(list);
+                // Perhaps the last that holds the callback, if that returns at this very moment.
+                drop(observer);
                 return Err(Error::new(
                     LOSANT_ERR_BUSY,
                     "observer removed, but its callback still runs on another thread",

@@ -14,6 +14,7 @@ mod observers;
 mod offline;
 mod reporting;
 mod secrets;
+mod stress;
 mod support;
 mod symbols;
 mod transports;

@@ -122,8 +122,8 @@ pub enum losant_counter {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn losant_device_counter(device: *mut losant_device, counter: c_int, value: *mut u64) -> Status {
     guard("losant_device_counter", || {
-        check_range("counter", "", u64::try_from(counter).unwrap_or(0), 1..=8)?;
         let counters = handle::find(device)?.device.counters();
+        check_range("counter", "", u64::try_from(counter).unwrap_or(0), 1..=8)?;
         // SAFETY: the caller passes NULL or a place for a number.
         *unsafe { out_argument("value", value)? } = match counter {
             1 => counters.accepted,
