@@ -194,24 +194,23 @@ fn a_defect_closes_one_device_and_loses_nothing() {
     }
 }
 
-/// In a process of its own: other tests' devices live on that thread.
-#[test]
-#[ignore = "run by the test below"]
-fn a_defect_of_the_background_thread() {
-    closed_and_kept("start", Place::Thread);
-}
-
+/// In processes of its own: on the background thread of this one live other tests' devices, and its output is shared.
 #[test]
 fn nothing_is_printed_and_a_defect_of_the_thread_closes_its_devices() {
-    for test in ["a_defect_of_the_background_thread", "a_defect_closes_one_device_and_loses_nothing"] {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("ffi::defects::{test}"), "--include-ignored", "--nocapture"])
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
-        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    const CHILD: &str = "LOSANT_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        closed_and_kept("start", Place::Thread);
+        return closed_and_kept("loop", Place::Work);
     }
+    let name = "nothing_is_printed_and_a_defect_of_the_thread_closes_its_devices";
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("ffi::defects::{name}"), "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]
