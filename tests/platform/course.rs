@@ -5,6 +5,7 @@ use losant_simulator::{Config, DeviceConfig, Simulator};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Condvar, Mutex},
+    thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -27,6 +28,8 @@ pub struct Course {
     accepted: BTreeMap<u64, (String, Times)>,
     ends: Arc<Mutex<BTreeMap<u64, Vec<EventType>>>>,
     connects: Arc<Connects>,
+    /// Whoever turns the loop, but for the background thread.
+    turner: Option<JoinHandle<()>>,
 }
 
 pub fn now_ms() -> i64 {
@@ -67,7 +70,21 @@ impl Course {
                 connects.changed.notify_all();
             });
         }
-        Course { simulator, device, accepted: BTreeMap::new(), ends, connects }
+        Course { simulator, device, accepted: BTreeMap::new(), ends, connects, turner: None }
+    }
+
+    /// Connects the device, to be run in this way.
+    pub fn run(&mut self, way: &str) {
+        let device = self.device.clone();
+        match way {
+            "start" => return device.start().unwrap(),
+            "loop" => {
+                device.connect().unwrap();
+                self.turner =
+                    Some(thread::spawn(move || while device.turn(Some(Duration::from_millis(50))).is_ok() {}));
+            }
+            _ => self.turner = Some(thread::spawn(move || assert_eq!(device.connect_blocking(), Ok(())))),
+        }
     }
 
     /// Waits until the device has connected that often.
@@ -92,9 +109,12 @@ impl Course {
     }
 
     /// Everything is delivered, closed, and as it should be.
-    pub fn finish(self) -> Summary {
+    pub fn finish(mut self) -> Summary {
         assert_eq!(self.device.flush(Some(DEADLINE)), Ok(()), "all is delivered in the end");
         assert_eq!(self.device.close_timeout(Some(DEADLINE)), Ok(0));
+        if let Some(turner) = self.turner.take() {
+            turner.join().unwrap();
+        }
 
         assert_eq!(self.simulator.bans(), [], "nobody is banned");
         assert_eq!(self.simulator.violations(), [], "no rule is broken");

@@ -45,16 +45,16 @@ fn run(seed: u64) -> Summary {
         course.device.set_merge_limit(*random.choice(&[0, 1024, 16 * 1024]).unwrap()).unwrap();
     }
     course.device.set_in_flight(random.u32(1..200)).unwrap();
-    course.device.start().unwrap();
-    if random.bool() {
-        // A device that the broker has accepted before stays with it through all refusals; a new one need not.
-        course.wait_for_connects(1);
-    } else {
+    // The blocking connect does not survive the refusal of its first attempt.
+    let refused = random.bool();
+    if refused {
         course.simulator.set_fault("gateway", Fault::RefuseConnack(3));
-        course.send("a", 0);
-        course.simulator.clear_faults("gateway");
-        course.wait_for_connects(1);
     }
+    course.run(*random.choice(if refused { &["start", "loop"][..] } else { &["start", "loop", "blocking"] }).unwrap());
+    course.send("a", 0);
+    course.simulator.clear_faults("gateway");
+    // A device that the broker has accepted before stays with it through all refusals; a new one need not.
+    course.wait_for_connects(1);
     for _ in 0..random.u32(10..60) {
         match random.u8(0..9) {
             0..=3 => {
