@@ -90,11 +90,19 @@ pub(crate) fn close_timeout(inner: &Arc<Inner>, timeout: Option<Duration>) -> Re
         // What ended the connection was told by its close event; what is left is told below.
         Ok(()) | Err(_) => {
             super::close(inner)?;
-            let end = Instant::now() + GRACE;
-            let _ = turn_until(inner, Some(until.map_or(end, |until| until.max(end))), || false);
+            wait_for_end(inner, until);
         }
     }
     Ok(inner.outbox.lock().counters().queued)
+}
+
+/// Waits until whoever turns the loop has closed the device, and its observers have been told.
+fn wait_for_end(inner: &Arc<Inner>, until: Option<Instant>) {
+    let end = Instant::now() + GRACE;
+    let end = until.map_or(end, |until| until.max(end));
+    let mut run = inner.run.lock();
+    let given_back = run.given_back.clone();
+    while (run.is_running() || run.turner.is_some()) && !given_back.wait_until(&mut run, end).timed_out() {}
 }
 
 /// Turns the loop, or lets others turn it, until it is done, the device has ended (`LOSANT_ERR_NOT_RUNNING`), or it is

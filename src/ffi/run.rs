@@ -93,8 +93,9 @@ pub extern "C" fn losant_device_close(device: *mut losant_device) -> Status {
 /// Delivery keeps to the rate limit. What is left stays in the outbox, and goes out if the device is connected again; only
 /// then are states accepted again too. On a device that is not connecting or connected it only counts.
 ///
-/// Where no other thread turns the loop, this one does, callbacks included. A callback that runs on another thread is
-/// waited for, at most a second longer than the time given; so do not hold a lock that a callback takes.
+/// Where no other thread turns the loop, this one does, callbacks included. When it returns, the close event has been
+/// raised, and its callbacks have returned; they and others that run on another thread are waited for, at most a second
+/// longer than the time given. So do not hold a lock that a callback takes.
 ///
 /// @param device the device
 /// @param timeout_ms milliseconds; 0: deliver only what can be sent at once; negative: as long as it takes

@@ -27,6 +27,8 @@ pub struct Course {
     /// What each accepted state was: whose, and from when. Its number is in its data.
     accepted: BTreeMap<u64, (String, Times)>,
     ends: Arc<Mutex<BTreeMap<u64, Vec<EventType>>>>,
+    /// All events, in order.
+    events: Arc<Mutex<Vec<EventType>>>,
     connects: Arc<Connects>,
     /// Whoever turns the loop, but for the background thread.
     turner: Option<JoinHandle<()>>,
@@ -62,6 +64,11 @@ impl Course {
                 }
             });
         }
+        let events: Arc<Mutex<Vec<EventType>>> = Arc::default();
+        for kind in EventType::ALL {
+            let events = events.clone();
+            device.add_observer(*kind, move |_, event| events.lock().unwrap().push(event.event_type()));
+        }
         let connects = Arc::new(Connects::default());
         for kind in [EventType::LOSANT_EVENT_CONNECT, EventType::LOSANT_EVENT_RECONNECT] {
             let connects = connects.clone();
@@ -70,7 +77,7 @@ impl Course {
                 connects.changed.notify_all();
             });
         }
-        Course { simulator, device, accepted: BTreeMap::new(), ends, connects, turner: None }
+        Course { simulator, device, accepted: BTreeMap::new(), ends, events, connects, turner: None }
     }
 
     /// Connects the device, to be run in this way.
@@ -144,6 +151,8 @@ impl Course {
         assert_eq!(ends.keys().collect::<BTreeSet<_>>(), self.accepted.keys().collect(), "each state has its end");
         assert!(ends.values().all(|ends| *ends == [EventType::LOSANT_EVENT_DELIVERED]), "and just one: {ends:?}");
 
+        self.check_order_of_events();
+
         let counters = self.device.counters();
         assert_eq!((counters.accepted, counters.delivered), (self.accepted.len() as u64, self.accepted.len() as u64));
         Summary {
@@ -153,6 +162,20 @@ impl Course {
             connections: *self.connects.count.lock().unwrap(),
             faults: self.simulator.read(|records| records.faults.len()),
         }
+    }
+}
+
+impl Course {
+    /// Connect comes first, but for errors and the ends of states that went out before the subscription stood; then
+    /// reconnects; then close, once and as the last.
+    fn check_order_of_events(&self) {
+        use EventType::*;
+        let events = self.events.lock().unwrap();
+        let count = |kind| events.iter().filter(|event| **event == kind).count();
+        assert_eq!((count(LOSANT_EVENT_CONNECT), count(LOSANT_EVENT_CLOSE)), (1, 1));
+        assert_eq!(events.last(), Some(&LOSANT_EVENT_CLOSE));
+        let connects = |event: &&EventType| matches!(event, LOSANT_EVENT_CONNECT | LOSANT_EVENT_RECONNECT);
+        assert_eq!(events.iter().find(connects), Some(&LOSANT_EVENT_CONNECT));
     }
 }
 
