@@ -6,8 +6,8 @@ use crate::{
     observers::ObserverId,
     process::PerProcess,
     status::{Error, Status::*},
+    sync::{Mutex, Rank, Ranked, RwLock},
 };
-use parking_lot::{Mutex, RwLock};
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::{
@@ -37,6 +37,10 @@ pub(super) struct ObserverKey {
     pub user_data: usize,
 }
 
+impl Ranked for Vec<(ObserverKey, ObserverId)> {
+    const RANK: Rank = Rank::ObserverKeys;
+}
+
 /// Low bits of a handle: the slot. The bits above: how many handles the slot has had.
 const INDEX_BITS: u32 = if usize::BITS == 64 { 20 } else { 12 };
 
@@ -59,6 +63,10 @@ struct Registry {
     generation: usize,
     /// Handles from before the fork that this process has freed.
     given_back: BTreeSet<usize>,
+}
+
+impl Ranked for Registry {
+    const RANK: Rank = Rank::Last;
 }
 
 impl Registry {
