@@ -7,8 +7,8 @@ use crate::{
     pacer::{Rate, Window},
     process::PerProcess,
     status::Error,
+    sync::{Mutex, Rank, Ranked},
 };
-use parking_lot::Mutex;
 use std::time::{Duration, Instant};
 
 /// One attempt. It counts from its beginning until a window after its end, which is when this is dropped: sometime in
@@ -27,6 +27,10 @@ impl Drop for Attempt {
 #[derive(Debug)]
 struct Limit {
     window: Mutex<Window>,
+}
+
+impl Ranked for Window {
+    const RANK: Rank = Rank::Last;
 }
 
 const PLATFORM: Rate = Rate { messages: 300, window: Duration::from_secs(15) };

@@ -4,6 +4,8 @@
 //! call of [`Connection::work`] does what can be done without waiting and says when to come again.
 
 mod incoming;
+#[cfg(test)]
+mod model;
 mod publisher;
 mod up;
 
@@ -14,11 +16,11 @@ use crate::{
     outbox::Outbox,
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
+    sync::Mutex,
     time::Now,
     transport::{self, Connecting, Failure, Notify, Stage::*, Stream, Target},
 };
 use mio::{Registry, Token};
-use parking_lot::Mutex;
 use publisher::Publisher;
 use rumqttc::QoS;
 use std::{
@@ -96,6 +98,9 @@ enum Link {
     /// Until the next attempt.
     Waiting(Instant),
     Ended(Trouble),
+    /// Up, in a model of the threads around it.
+    #[cfg(test)]
+    Model(model::Line),
 }
 
 pub(crate) struct Connection {
@@ -183,6 +188,8 @@ impl Connection {
                     Ok(())
                 }
                 Link::Ended(_) => return Next::Never,
+                #[cfg(test)]
+                Link::Model(line) => return line.work(around),
             };
             if let Err(failure) = outcome {
                 self.lost(failure, around);
@@ -191,6 +198,11 @@ impl Connection {
     }
 
     fn begin(&mut self, around: &Surroundings<'_>) -> Result<(), Failure> {
+        #[cfg(test)]
+        if crate::sync::model::is_on() {
+            self.link = Link::Model(model::Line::new());
+            return Ok(());
+        }
         match connect_limit::begin(around.now.instant, fastrand::f64()) {
             Ok(attempt) => self.attempt = Some(attempt),
             Err(when) => {

@@ -13,16 +13,13 @@ use crate::{
     process::ProcessId,
     session::Identity,
     status::Error,
+    sync::{AtomicBool, Mutex, MutexGuard, Rank, Ranked},
     time::{Now, Stamp},
 };
-use parking_lot::{Mutex, MutexGuard};
 use rumqttc::QoS;
 use std::{
     os::fd::RawFd,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::*},
-    },
+    sync::{Arc, atomic::Ordering::*},
     time::Duration,
 };
 use zeroize::Zeroizing;
@@ -51,6 +48,14 @@ pub(crate) struct Inner {
     options: Mutex<Options>,
     #[cfg(test)]
     pub defect: crate::defect::Injected,
+}
+
+impl Ranked for Outbox {
+    const RANK: Rank = Rank::Outbox;
+}
+
+impl Ranked for Options {
+    const RANK: Rank = Rank::Options;
 }
 
 impl Device {

@@ -22,6 +22,8 @@ mod event;
 pub mod ffi;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+#[cfg(test)]
+mod models;
 mod observers;
 mod options;
 mod outbox;
@@ -31,6 +33,7 @@ mod payload;
 mod process;
 mod session;
 mod status;
+mod sync;
 mod time;
 mod transport;
 

@@ -5,13 +5,12 @@ use crate::{
     event::{Event, EventType},
     process::ProcessId,
     status::{Error, Status::*},
+    sync::{
+        Condvar, Mutex, Rank, Ranked, check_unlocked,
+        thread::{self, ThreadId},
+    },
 };
-use parking_lot::{Condvar, Mutex};
-use std::{
-    cell::Cell,
-    sync::Arc,
-    thread::{self, ThreadId},
-};
+use std::{cell::Cell, sync::Arc};
 
 /// An observer's code.
 pub type Callback = dyn Fn(&Device, &Event) + Send + Sync;
@@ -41,6 +40,10 @@ struct List {
     closed: bool,
 }
 
+impl Ranked for List {
+    const RANK: Rank = Rank::Observers;
+}
+
 #[derive(Default)]
 pub(crate) struct Observers {
     list: Mutex<List>,
@@ -54,7 +57,7 @@ thread_local! {
 
 /// Whether this thread is inside a callback of any device.
 pub(crate) fn in_callback() -> bool {
-    CALLBACKS_HERE.get() > 0
+    thread::get(&CALLBACKS_HERE) > 0
 }
 
 impl Observers {
@@ -78,7 +81,7 @@ impl Observers {
             return Err(Error::new(LOSANT_ERR_NO_SUCH_OBSERVER, "no such observer: never added, or removed already"));
         };
         let observer = list.observers.remove(at);
-        let here = thread::current().id();
+        let here = thread::here();
         while matches!(list.running, Some((running, thread)) if running == id && thread != here) {
             if in_callback() {
                 drop(list);
@@ -103,7 +106,7 @@ impl Observers {
         let mut list = self.list.lock();
         list.closed = true;
         let observers = std::mem::take(&mut list.observers);
-        let here = thread::current().id();
+        let here = thread::here();
         while !in_callback() && matches!(list.running, Some((_, thread)) if thread != here) {
             self.returned.wait(&mut list);
         }
@@ -133,7 +136,7 @@ impl Observers {
                 let Some(callback) = list.observers.iter().find(|o| o.id == id).map(|o| o.callback.clone()) else {
                     continue;
                 };
-                list.running = Some((id, thread::current().id()));
+                list.running = Some((id, thread::here()));
                 Running::begin(self, callback)
             };
             running.call(device, event);
@@ -155,11 +158,12 @@ struct Running<'a> {
 
 impl<'a> Running<'a> {
     fn begin(observers: &'a Observers, callback: Arc<Callback>) -> Self {
-        CALLBACKS_HERE.set(CALLBACKS_HERE.get() + 1);
+        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) + 1);
         Running { observers, callback: Some(callback), process: ProcessId::current() }
     }
 
     fn call(&self, device: &Device, event: &Event) {
+        check_unlocked();
         if let Some(callback) = &self.callback {
             callback(device, event);
         }
@@ -175,7 +179,7 @@ impl Drop for Running<'_> {
         // If it was removed meanwhile, this is its end. User code hangs on it, which whoever waits for the callback waits
         // for too.
         self.callback = None;
-        CALLBACKS_HERE.set(CALLBACKS_HERE.get() - 1);
+        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) - 1);
         if self.process.is_past() {
             return;
         }

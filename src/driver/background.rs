@@ -7,14 +7,16 @@ use crate::{
     device::Inner,
     process::{PerProcess, ProcessId},
     status::{Error, Status::*},
+    sync::{
+        Condvar, Mutex, Poll, Rank, Ranked, Waker,
+        thread::{self, JoinHandle},
+    },
 };
-use mio::{Events, Poll, Registry, Token, Waker};
-use parking_lot::{Condvar, Mutex};
+use mio::{Events, Registry, Token};
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     sync::Arc,
-    thread::{self, JoinHandle},
     time::Instant,
 };
 
@@ -28,6 +30,10 @@ struct Threads {
 }
 
 type Thread = (Arc<Shared>, JoinHandle<()>);
+
+impl Ranked for Threads {
+    const RANK: Rank = Rank::Threads;
+}
 
 static THREADS: PerProcess<Mutex<Threads>> = PerProcess::new(Mutex::new(Threads { current: None, ended: Vec::new() }));
 
@@ -51,6 +57,10 @@ struct Mailbox {
     calling: Option<Arc<Inner>>,
     /// The thread will do nothing more.
     over: bool,
+}
+
+impl Ranked for Mailbox {
+    const RANK: Rank = Rank::Mailbox;
 }
 
 /// A device's place on the background thread.
@@ -164,8 +174,7 @@ pub(super) fn reap() {
     report(woken);
     for (shared, thread) in ended {
         // On the thread itself, as from a log callback, there is nothing to wait for.
-        let here = thread.thread().id() == thread::current().id();
-        if !here && shared.wait_until_over() {
+        if !thread::is_here(&thread) && shared.wait_until_over() {
             // It caught its panics; there is nothing to learn.
             let _ = thread.join();
         } else {

@@ -13,16 +13,15 @@ use crate::{
     event::{Event, Happening, Trouble},
     process::ProcessId,
     status::{Error, Status::*},
+    sync::{MutexGuard, thread},
     time::Now,
     transport::Stage::*,
 };
 use mio::Token;
-use parking_lot::MutexGuard;
 use std::{
     collections::VecDeque,
     io,
     sync::{Arc, atomic::Ordering::*},
-    thread,
 };
 
 pub(super) struct Crank<'a> {
@@ -51,7 +50,7 @@ impl<'a> Crank<'a> {
 
     /// Takes the crank of a running device, whatever its mode.
     pub fn take_locked(inner: &'a Arc<Inner>, mut run: MutexGuard<'_, Run>) -> Result<Self, Error> {
-        let here = thread::current().id();
+        let here = thread::here();
         match run.turner {
             Some(thread) if thread == here => {
                 return Err(Error::new(LOSANT_ERR_IN_CALLBACK, "not possible inside a callback of the same device"));
@@ -207,6 +206,9 @@ impl<'a> Crank<'a> {
             // An observer of the close event has begun anew, and who was woken for it found us still here.
             woken = run.signal();
         }
+        if std::mem::take(&mut run.awaited) && woken.is_ok() {
+            woken = run.own.wake();
+        }
         run.turner = None;
         run.waits_for_delivery = false;
         run.given_back.notify_all();
@@ -236,10 +238,10 @@ impl Drop for Crank<'_> {
             std::mem::forget((self.connection.take(), self.own.take()));
             return;
         }
-        if thread::panicking() || self.connection.is_some() {
+        if std::thread::panicking() || self.connection.is_some() {
             let inner = self.inner.clone();
             let mut run = inner.run.lock();
-            if run.turner == Some(thread::current().id()) {
+            if run.turner == Some(thread::here()) {
                 let woken = self.give_back(&mut run);
                 drop(run);
                 report(woken);

@@ -5,13 +5,10 @@ use crate::{
     observers::in_callback,
     outbox::Outbox,
     status::{Error, Status::*},
+    sync::{AtomicU64, AtomicUsize, Condvar, Mutex},
 };
-use parking_lot::{Condvar, Mutex};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering::*},
-    },
+    sync::{Arc, atomic::Ordering::*},
     time::{Duration, Instant},
 };
 
@@ -73,11 +70,11 @@ fn deadline(timeout: Option<Duration>) -> Option<Instant> {
 
 pub(crate) fn flush(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(), Error> {
     check_waitable("flush")?;
-    turn_until(inner, deadline(timeout), || inner.outbox.lock().is_empty())?;
-    match inner.outbox.lock().counters().queued {
-        0 => Ok(()),
-        queued => Err(Error::new(LOSANT_ERR_NOT_DELIVERED, format!("{queued} states are not delivered yet"))),
+    if turn_until(inner, deadline(timeout), || inner.outbox.lock().is_empty())? {
+        return Ok(());
     }
+    let queued = inner.outbox.lock().counters().queued;
+    Err(Error::new(LOSANT_ERR_NOT_DELIVERED, format!("{queued} states are not delivered yet")))
 }
 
 pub(crate) fn close_timeout(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<u64, Error> {
@@ -88,7 +85,7 @@ pub(crate) fn close_timeout(inner: &Arc<Inner>, timeout: Option<Duration>) -> Re
         // It was closed already, or by someone else meanwhile.
         Err(e) if e.status == LOSANT_ERR_NOT_RUNNING => {}
         // What ended the connection was told by its close event; what is left is told below.
-        Ok(()) | Err(_) => {
+        Ok(_) | Err(_) => {
             super::close(inner)?;
             wait_for_end(inner, until);
         }
@@ -105,19 +102,23 @@ fn wait_for_end(inner: &Arc<Inner>, until: Option<Instant>) {
     while (run.is_running() || run.turner.is_some()) && !given_back.wait_until(&mut run, end).timed_out() {}
 }
 
-/// Turns the loop, or lets others turn it, until it is done, the device has ended (`LOSANT_ERR_NOT_RUNNING`), or it is
-/// time.
-fn turn_until(inner: &Arc<Inner>, until: Option<Instant>, done: impl Fn() -> bool) -> Result<(), Error> {
+/// Turns the loop, or lets others turn it, until it is done (true), it is time (false), or the device has ended
+/// (`LOSANT_ERR_NOT_RUNNING`).
+fn turn_until(inner: &Arc<Inner>, until: Option<Instant>, done: impl Fn() -> bool) -> Result<bool, Error> {
     loop {
         let seen = inner.turns.seen();
         if done() {
-            return Ok(());
+            return Ok(true);
         }
         if !inner.run.lock().is_running() {
+            // Perhaps it was done just before the end.
+            if done() {
+                return Ok(true);
+            }
             return Err(Error::new(LOSANT_ERR_NOT_RUNNING, "the device is not connecting or connected"));
         }
         if until.is_some_and(|until| Instant::now() >= until) {
-            return Ok(());
+            return Ok(false);
         }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         match super::turn_as(inner, left, Some(seen)) {

@@ -13,17 +13,19 @@ use crate::{
     device::Inner,
     observers::in_callback,
     status::{Error, Status::*},
+    sync::{
+        Condvar, MutexGuard, Rank, Ranked,
+        thread::{self, JoinHandle, ThreadId},
+    },
 };
 use crank::Crank;
 pub(crate) use delivery::{Turns, close_timeout, flush};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use own::OwnPoll;
-use parking_lot::{Condvar, MutexGuard};
 use std::{
     io,
     os::fd::RawFd,
     sync::Arc,
-    thread::{self, JoinHandle, ThreadId},
     time::{Duration, Instant},
 };
 
@@ -39,12 +41,18 @@ pub(crate) struct Run {
     /// Signalled when there is no turner any more.
     given_back: Arc<Condvar>,
     close_requested: bool,
+    /// The device is freed: whoever still had it in hand can begin nothing more.
+    freed: bool,
+    /// A host's event loop waits for the turner to give the connection back.
+    awaited: bool,
     next: Option<Next>,
     own: own::Place,
     /// Whether the broker has ever accepted this device.
     pub known_to_broker: bool,
-    /// It does not run again: nobody could end it.
-    shut_down: bool,
+}
+
+impl Ranked for Run {
+    const RANK: Rank = Rank::Run;
 }
 
 #[derive(Default)]
@@ -91,7 +99,7 @@ impl Run {
     }
 
     fn check_idle(&self) -> Result<(), Error> {
-        if self.shut_down {
+        if self.freed {
             return Err(Error::new(LOSANT_ERR_INVALID_HANDLE, "another thread has freed the device meanwhile"));
         }
         if self.is_running() {
@@ -164,7 +172,7 @@ fn turn_as(inner: &Arc<Inner>, timeout: Option<Duration>, after: Option<u64>) ->
         run.own.drain();
     }
     run.check_own()?;
-    let elsewhere = run.turner.is_some_and(|turner| turner != thread::current().id());
+    let elsewhere = run.turner.is_some_and(|turner| turner != thread::here());
     if elsewhere && (run.close_requested || run.connection.is_some() || run.waits_for_delivery) {
         // The other thread is not in the loop of its own: it closes the device, is still in the observers of the close
         // before, or flushes.
@@ -210,8 +218,13 @@ pub(crate) fn fd(inner: &Arc<Inner>) -> Result<RawFd, Error> {
 }
 
 pub(crate) fn next_timeout(inner: &Arc<Inner>) -> Result<Option<Duration>, Error> {
-    let run = inner.run.lock();
+    let mut run = inner.run.lock();
     run.check_own()?;
+    if run.turner.is_some_and(|turner| turner != thread::here()) {
+        // Nothing can be done here before that thread is through, and it will make the descriptor readable.
+        run.awaited = true;
+        return Ok(None);
+    }
     let woken = inner.woken.load(std::sync::atomic::Ordering::Acquire);
     Ok(match run.next {
         _ if woken || run.close_requested => Some(Duration::ZERO),
@@ -251,21 +264,22 @@ pub(crate) fn shut_down(inner: &Arc<Inner>) {
 /// device runs any more; it is waited for, so that it can end.
 fn end_now(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
-    run.shut_down = true;
-    if !run.is_running() {
-        return;
-    }
-    run.close_requested = true;
-    if run.turner.is_none() {
-        if let Ok(crank) = Crank::take_locked(inner, run) {
-            crank.finish();
+    run.freed = true;
+    let (here, given_back) = (thread::here(), run.given_back.clone());
+    let mut woken = Ok(());
+    // More than once where the turner was still in the observers of the close before, and another thread had begun anew.
+    while run.is_running() {
+        run.close_requested = true;
+        let Some(turner) = run.turner else {
+            if let Ok(crank) = Crank::take_locked(inner, run) {
+                crank.finish();
+            }
+            return report(woken);
+        };
+        woken = run.signal();
+        if turner == here || in_callback() || !matches!(run.mode, Mode::Background(_)) {
+            break;
         }
-        return;
-    }
-    let woken = run.signal();
-    let (here, given_back) = (thread::current().id(), run.given_back.clone());
-    let background = matches!(run.mode, Mode::Background(_)) && !in_callback();
-    while background && run.turner.is_some_and(|turner| turner != here) {
         given_back.wait(&mut run);
     }
     drop(run);
@@ -286,7 +300,7 @@ pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> R
     let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot start a thread: {e}"));
     // The new thread inherits this mask; there is no moment at which it has another.
     let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
-    let spawned = thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body);
+    let spawned = thread::spawn(name, body);
     // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
     let _ = callers.thread_set_mask();
     spawned.map_err(failed)

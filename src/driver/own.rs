@@ -4,8 +4,9 @@ use super::{Crank, crank::forked};
 use crate::{
     connection::{Next, Readiness},
     status::{Error, Status::*},
+    sync::{Poll, Waker},
 };
-use mio::{Events, Poll, Token, Waker};
+use mio::{Events, Token};
 use std::{
     io,
     os::fd::{AsRawFd, RawFd},

@@ -6,9 +6,9 @@ use crate::{
     observers::ObserverId,
     process::PerProcess,
     status::{Error, Status::*},
+    sync::{Mutex, Rank, Ranked, RwLock},
 };
 use once_cell::race::OnceBox;
-use parking_lot::{Mutex, RwLock};
 use std::{
     collections::VecDeque,
     sync::{
@@ -36,6 +36,10 @@ pub(super) struct ObserverKey {
     pub event: i32,
     pub callback: usize,
     pub user_data: usize,
+}
+
+impl Ranked for Vec<(ObserverKey, ObserverId)> {
+    const RANK: Rank = Rank::ObserverKeys;
 }
 
 /// Low bits of a handle: the slot. The bits above: how many handles the slot has had.
@@ -68,6 +72,10 @@ static LIVE: PerProcess<Live> = PerProcess::new(Live::new());
 
 /// The highest generation of any slot. Outside of the lock for the same reason.
 static HIGHEST_GENERATION: AtomicUsize = AtomicUsize::new(0);
+
+impl Ranked for Slots {
+    const RANK: Rank = Rank::Last;
+}
 
 impl Slots {
     const fn after(generation: usize) -> Self {

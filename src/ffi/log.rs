@@ -4,9 +4,9 @@ use super::{guard, text::c_string};
 use crate::{
     process::PerProcess,
     status::{Error, Status, Status::*},
+    sync::{Condvar, Mutex, Rank, Ranked, check_unlocked},
 };
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
-use parking_lot::{Condvar, Mutex};
 use std::{
     cell::Cell,
     ffi::{c_char, c_int, c_void},
@@ -47,6 +47,10 @@ struct Sink {
     callback: unsafe extern "C" fn(c_int, *const c_char, usize, *mut c_void),
     /// An address, so that the sink may pass between threads; what it points to is the host's affair.
     user_data: usize,
+}
+
+impl Ranked for Option<Arc<Sink>> {
+    const RANK: Rank = Rank::Last;
 }
 
 /// Where messages go. Whoever calls it holds it meanwhile. A child made by fork begins without.
@@ -122,6 +126,7 @@ impl Log for CLogger {
         if !self.enabled(record.metadata()) || LOGGING.get() {
             return;
         }
+        check_unlocked();
         let Some(sink) = PLACE.get().sink.lock().clone() else { return };
         LOGGING.set(true);
         let message = c_string(&record.args().to_string());

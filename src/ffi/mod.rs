@@ -42,6 +42,8 @@ use guard::{guard, guard_or};
 
 #[cfg(test)]
 mod defects;
+#[cfg(test)]
+mod models;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use crate::{
     event::{Event, EventType},
     observers::ObserverId,
     status::{Error, Status, Status::*},
+    sync::check_unlocked,
 };
 use std::{
     ffi::{c_int, c_void},
@@ -134,6 +135,7 @@ impl UserData {
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
+            check_unlocked();
             // SAFETY: the host gave this function for this argument, and nothing uses it any more.
             unsafe { destroy(self.as_ptr()) };
         }

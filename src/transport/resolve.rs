@@ -5,14 +5,18 @@ use super::Notify;
 use crate::{
     driver::spawn_quiet,
     status::{Error, Status::*},
+    sync::{Mutex, Rank, Ranked},
 };
-use parking_lot::Mutex;
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
 
 type Answer = Result<Vec<SocketAddr>, Error>;
+
+impl Ranked for Option<Answer> {
+    const RANK: Rank = Rank::Last;
+}
 
 pub(crate) struct Resolution {
     answer: Arc<Mutex<Option<Answer>>>,

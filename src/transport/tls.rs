@@ -7,9 +7,9 @@ use crate::{
         Error,
         Status::{self, *},
     },
+    sync::{Mutex, Rank, Ranked},
 };
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
-use parking_lot::Mutex;
 use std::{fs, path::PathBuf};
 use zeroize::Zeroizing;
 
@@ -53,6 +53,10 @@ pub(crate) enum IdentitySource {
 struct Roots {
     system: bool,
     pem: Vec<Vec<u8>>,
+}
+
+impl Ranked for Option<(Roots, TlsConnector)> {
+    const RANK: Rank = Rank::Last;
 }
 
 /// The last connector, which connections with the same roots share: it holds the parsed certificates. One with a client

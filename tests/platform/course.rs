@@ -84,7 +84,7 @@ impl Course {
     pub fn run(&mut self, way: &str) {
         let device = self.device.clone();
         match way {
-            "start" => return device.start().unwrap(),
+            "start" => device.start().unwrap(),
             "loop" => {
                 device.connect().unwrap();
                 self.turner =

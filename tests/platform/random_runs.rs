@@ -50,7 +50,8 @@ fn run(seed: u64) -> Summary {
     if refused {
         course.simulator.set_fault("gateway", Fault::RefuseConnack(3));
     }
-    course.run(*random.choice(if refused { &["start", "loop"][..] } else { &["start", "loop", "blocking"] }).unwrap());
+    let ways = if refused { &["start", "loop"][..] } else { &["start", "loop", "blocking"] };
+    course.run(random.choice(ways).unwrap());
     course.send("a", 0);
     course.simulator.clear_faults("gateway");
     // A device that the broker has accepted before stays with it through all refusals; a new one need not.

@@ -1,0 +1,123 @@
+//! Whoever waits for delivery hears of it, whoever turned the loop.
+
+use super::{check, device, device_for, thread, turn_until_closed};
+use crate::{Device, Status::*};
+
+fn flusher(device: &Device) -> thread::JoinHandle<()> {
+    let device = device.clone();
+    thread::spawn(move || {
+        device.send_state("{}", 0).unwrap();
+        device.flush(None).unwrap();
+    })
+}
+
+#[test]
+fn flush_while_others_turn_the_loop_or_leave_it() {
+    check(|| {
+        let device = device();
+        device.connect().unwrap();
+        let flushers = [flusher(&device), flusher(&device)];
+        // Comes and goes: when it is gone, those who wait must do its work.
+        for _ in 0..2 {
+            let _ = device.turn(Some(std::time::Duration::ZERO));
+        }
+        flushers.into_iter().for_each(|flusher| flusher.join().unwrap());
+        device.close().unwrap();
+        device.shut_down();
+    });
+}
+
+#[test]
+fn flush_while_another_thread_sleeps_in_the_loop() {
+    check(|| {
+        let device = device();
+        device.connect().unwrap();
+        let flusher = flusher(&device);
+        let closer = {
+            let device = device.clone();
+            thread::spawn(move || {
+                flusher.join().unwrap();
+                device.close().unwrap();
+            })
+        };
+        turn_until_closed(&device);
+        closer.join().unwrap();
+        device.shut_down();
+    });
+}
+
+#[test]
+fn flush_on_the_background_thread() {
+    check(|| {
+        let device = device();
+        device.start().unwrap();
+        let flushers = [flusher(&device), flusher(&device)];
+        flushers.into_iter().for_each(|flusher| flusher.join().unwrap());
+        device.shut_down();
+    });
+}
+
+#[test]
+fn flush_ends_when_the_device_is_closed() {
+    check(|| {
+        let device = device();
+        device.connect().unwrap();
+        let flusher = {
+            let device = device.clone();
+            thread::spawn(move || {
+                device.send_state("{}", 0).unwrap();
+                let flushed = device.flush(None).map_err(|e| e.status);
+                assert!(matches!(flushed, Ok(()) | Err(LOSANT_ERR_NOT_RUNNING)), "{flushed:?}");
+            })
+        };
+        device.close().unwrap();
+        flusher.join().unwrap();
+        device.shut_down();
+    });
+}
+
+fn close_timeout_after(begin: impl Fn(&Device) + Send + Sync + 'static) {
+    check(move || {
+        let device = device();
+        device.send_state("{}", 0).unwrap();
+        begin(&device);
+        let closers: Vec<_> = (0..2)
+            .map(|_| {
+                let device = device.clone();
+                thread::spawn(move || assert_eq!(device.close_timeout(None).unwrap(), 0))
+            })
+            .collect();
+        turn_until_closed(&device);
+        closers.into_iter().for_each(|closer| closer.join().unwrap());
+        device.shut_down();
+    });
+}
+
+#[test]
+fn two_close_with_a_deadline_beside_a_loop() {
+    close_timeout_after(|device| device.connect().unwrap());
+}
+
+#[test]
+fn two_close_with_a_deadline_on_the_background_thread() {
+    close_timeout_after(|device| device.start().unwrap());
+}
+
+#[test]
+fn a_loop_beside_a_close_in_its_own_observer() {
+    check(|| {
+        let device = device_for(1);
+        device.connect().unwrap();
+        let flusher = {
+            let device = device.clone();
+            thread::spawn(move || {
+                device.send_state("{}", 0).unwrap();
+                // Delivered all the same, though closed before it is told.
+                device.flush(None).unwrap();
+            })
+        };
+        turn_until_closed(&device);
+        flusher.join().unwrap();
+        device.shut_down();
+    });
+}

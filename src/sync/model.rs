@@ -1,0 +1,138 @@
+//! Models: the library's own code, played through under thousands of schedules. A scheduler (shuttle's) runs the threads
+//! of a model as coroutines of one thread and decides at every lock, condition, atomic and poll who goes on. Time stands
+//! still: whoever waits must be woken, or the model ends as a deadlock. A schedule that fails is printed with its seed.
+//!
+//! Outside of a model the same types do what they do in the shipped library. Orderings of atomics weaker than
+//! sequentially consistent are not told apart.
+
+pub(crate) mod atomic;
+pub(crate) mod poll;
+pub(crate) mod thread;
+
+use crate::process::PerProcess;
+use shuttle::{
+    Config, FailurePersistence, MaxSteps, Runner,
+    scheduler::{PctScheduler, RandomScheduler, Scheduler},
+    sync as played,
+};
+use std::{
+    any::Any,
+    cell::RefCell,
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Which thread of a model this is; `None` outside of models.
+pub(crate) fn player() -> Option<usize> {
+    shuttle::current::try_get_current_task().map(usize::from)
+}
+
+pub(crate) fn is_on() -> bool {
+    player().is_some()
+}
+
+/// Plays a model through, under LOSANT_MODEL_RUNS (500) random schedules and as many of another kind. The body must end
+/// all threads that it starts. To see a failure again: SHUTTLE_RANDOM_SEED.
+pub(crate) fn check(body: impl Fn() + Send + Sync + 'static) {
+    let runs = std::env::var("LOSANT_MODEL_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(500);
+    let body = Arc::new(body);
+    play(RandomScheduler::new(runs), body.clone());
+    // Few switches, at the worst moments, find what random ones seldom do.
+    play(PctScheduler::new(3, runs), body);
+}
+
+fn play(scheduler: impl Scheduler + 'static, body: Arc<impl Fn() + Send + Sync + 'static>) {
+    let mut config = Config::new();
+    config.stack_size = 256 * 1024;
+    config.silence_warnings = true;
+    // The seed tells it all in one line.
+    config.failure_persistence = FailurePersistence::None;
+    config.max_steps = MaxSteps::FailAfter(20_000);
+    Runner::new(scheduler, config).run(move || {
+        RUN.set(PlayedRun::default());
+        body();
+        RUN.set(PlayedRun::default());
+    });
+}
+
+/// What belongs to one run of a model.
+#[derive(Default)]
+struct PlayedRun {
+    polls: Arc<poll::Wakes>,
+    statics: BTreeMap<usize, &'static dyn Any>,
+    /// Thread-locals.
+    counts: BTreeMap<(usize, usize), usize>,
+    /// The library's own threads, by the place of each: whether it has ended.
+    threads: Vec<Arc<std::sync::atomic::AtomicBool>>,
+}
+
+thread_local! {
+    static RUN: RefCell<PlayedRun> = RefCell::default();
+}
+
+/// The value of a static in this run of a model; none outside of models. It is leaked, as statics are.
+pub(crate) fn of_this_run<T: Default>(place: &PerProcess<T>) -> Option<&'static T> {
+    player()?;
+    let address = std::ptr::from_ref(place) as usize;
+    let found = RUN.with_borrow(|run| run.statics.get(&address).copied());
+    let value = found.unwrap_or_else(|| {
+        let new: &'static dyn Any = Box::leak(Box::new(T::default()));
+        RUN.with_borrow_mut(|run| run.statics.insert(address, new));
+        new
+    });
+    value.downcast_ref()
+}
+
+/// What orders the threads of a model at a lock.
+#[derive(Debug, Default)]
+pub(super) struct Turn(played::Mutex<()>);
+
+pub(super) struct TurnGuard<'a>(Option<played::MutexGuard<'a, ()>>);
+
+impl Turn {
+    pub const fn new() -> Self {
+        Turn(played::Mutex::new(()))
+    }
+
+    pub fn take(&self) -> TurnGuard<'_> {
+        TurnGuard(is_on().then(|| self.0.lock().unwrap_or_else(|e| e.into_inner())))
+    }
+}
+
+impl TurnGuard<'_> {
+    pub fn is_model(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Condition(played::Condvar);
+
+impl Condition {
+    pub const fn new() -> Self {
+        Condition(played::Condvar::new())
+    }
+
+    /// Whether the time was over, which it only is from the beginning.
+    pub fn wait(&self, turn: &mut TurnGuard<'_>, timeout: Option<Duration>) -> bool {
+        let Some(guard) = turn.0.take() else { return false };
+        if timeout == Some(Duration::ZERO) {
+            turn.0 = Some(guard);
+            return true;
+        }
+        turn.0 = Some(self.0.wait(guard).unwrap_or_else(|e| e.into_inner()));
+        false
+    }
+
+    pub fn notify_all(&self) {
+        if is_on() {
+            self.0.notify_all();
+        }
+    }
+}
+
+/// A time that never comes in a model.
+pub(crate) fn never(now: Instant) -> Instant {
+    now + Duration::from_secs(1_000_000)
+}

@@ -1,0 +1,90 @@
+//! Threads of the system, and those of a model.
+
+use std::{
+    any::Any,
+    cell::Cell,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, LocalKey},
+};
+
+/// The thread, and in a model which one that plays.
+pub(crate) type ThreadId = (thread::ThreadId, Option<usize>);
+
+pub(crate) fn here() -> ThreadId {
+    (thread::current().id(), super::player())
+}
+
+pub(crate) enum JoinHandle<T> {
+    Real(thread::JoinHandle<T>),
+    Played { thread: shuttle::thread::JoinHandle<T>, player: shuttle::thread::ThreadId, ended: Arc<AtomicBool> },
+}
+
+impl JoinHandle<()> {
+    pub fn is_finished(&self) -> bool {
+        match self {
+            JoinHandle::Real(thread) => thread.is_finished(),
+            JoinHandle::Played { ended, .. } => ended.load(Ordering::SeqCst),
+        }
+    }
+
+    pub fn join(self) -> Result<(), Box<dyn Any + Send>> {
+        match self {
+            JoinHandle::Real(thread) => thread.join(),
+            JoinHandle::Played { thread, .. } => thread.join(),
+        }
+    }
+}
+
+pub(crate) fn is_here(thread: &JoinHandle<()>) -> bool {
+    match thread {
+        JoinHandle::Real(thread) => thread.thread().id() == thread::current().id(),
+        JoinHandle::Played { player, .. } => super::is_on() && shuttle::thread::current().id() == *player,
+    }
+}
+
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    if !super::is_on() {
+        return thread::Builder::new().name(name.to_owned()).spawn(body).map(JoinHandle::Real);
+    }
+    let ended = Arc::new(AtomicBool::new(false));
+    let sign = ended.clone();
+    super::RUN.with_borrow_mut(|run| run.threads.push(ended.clone()));
+    let thread = shuttle::thread::spawn(move || {
+        body();
+        sign.store(true, Ordering::SeqCst);
+    });
+    let player = thread.thread().id();
+    Ok(JoinHandle::Played { thread, player, ended })
+}
+
+/// How many threads the library has started in this run, and how many of those go on.
+pub(crate) fn started_and_alive() -> (usize, usize) {
+    super::RUN.with_borrow(|run| {
+        let alive = run.threads.iter().filter(|ended| !ended.load(Ordering::SeqCst)).count();
+        (run.threads.len(), alive)
+    })
+}
+
+pub(crate) fn get(cell: &'static LocalKey<Cell<usize>>) -> usize {
+    match super::player() {
+        Some(player) => super::RUN.with_borrow(|run| run.counts.get(&key(cell, player)).copied()).unwrap_or(0),
+        None => cell.get(),
+    }
+}
+
+pub(crate) fn set(cell: &'static LocalKey<Cell<usize>>, value: usize) {
+    match super::player() {
+        Some(player) => {
+            super::RUN.with_borrow_mut(|run| run.counts.insert(key(cell, player), value));
+        }
+        None => cell.set(value),
+    }
+}
+
+fn key(cell: &'static LocalKey<Cell<usize>>, player: usize) -> (usize, usize) {
+    (cell.with(|cell| std::ptr::from_ref(cell) as usize), player)
+}
