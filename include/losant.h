@@ -562,8 +562,8 @@ typedef void (*losant_destroy_callback)(void *user_data);
  * Receives log messages.
  *
  * Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
- * function of the library; what those would log is left out. It should return soon. A child that is forked in it must not
- * return from it.
+ * function of the library; what those would log is left out, and those that wait are refused, or do not wait, as in every
+ * callback. It should return soon. A child that is forked in it must not return from it.
  *
  * @param level a losant_log_level
  * @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a

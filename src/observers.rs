@@ -55,9 +55,25 @@ thread_local! {
     static CALLBACKS_HERE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Whether this thread is inside a callback of any device.
+/// Whether this thread is inside a callback of any device, or in the log callback.
 pub(crate) fn in_callback() -> bool {
     thread::get(&CALLBACKS_HERE) > 0
+}
+
+/// Goes with a callback that is running.
+pub(crate) struct InCallback;
+
+impl InCallback {
+    pub fn begin() -> Self {
+        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) + 1);
+        InCallback
+    }
+}
+
+impl Drop for InCallback {
+    fn drop(&mut self) {
+        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) - 1);
+    }
 }
 
 impl Observers {
@@ -153,13 +169,14 @@ impl Observers {
 struct Running<'a> {
     observers: &'a Observers,
     callback: Option<Arc<Callback>>,
+    inside: Option<InCallback>,
     process: ProcessId,
 }
 
 impl<'a> Running<'a> {
     fn begin(observers: &'a Observers, callback: Arc<Callback>) -> Self {
-        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) + 1);
-        Running { observers, callback: Some(callback), process: ProcessId::current() }
+        let inside = Some(InCallback::begin());
+        Running { observers, callback: Some(callback), inside, process: ProcessId::current() }
     }
 
     fn call(&self, device: &Device, event: &Event) {
@@ -179,7 +196,7 @@ impl Drop for Running<'_> {
         // If it was removed meanwhile, this is its end. User code hangs on it, which whoever waits for the callback waits
         // for too.
         self.callback = None;
-        thread::set(&CALLBACKS_HERE, thread::get(&CALLBACKS_HERE) - 1);
+        self.inside = None;
         if self.process.is_past() {
             return;
         }

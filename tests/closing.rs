@@ -1,6 +1,6 @@
 //! How a device ends: by whom and when it is closed, and that it can begin again.
 
-use crate::support::{Broker, CProgram, Lane, eventually, over_every_transport};
+use crate::support::{Broker, CProgram, Lane, eventually, in_every_lane, over_every_transport};
 
 /// Every connect that succeeded has one connect and one close, which is the last; the second time too.
 fn closed(lane: Lane, how: &str) {
@@ -45,6 +45,12 @@ fn freed_in_the_log_callback(lane: Lane) {
     }
 }
 
+fn callbacks_that_wait_for_each_other(lane: Lane) {
+    let broker = Broker::start(lane);
+    let program = CProgram::start("crossing", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]);
+    assert_eq!(program.finish(), ["turned"]);
+}
+
 fn connected_again_in_the_close_callback(lane: Lane) {
     let broker = Broker::start(lane);
     for way in lane.ways() {
@@ -75,3 +81,5 @@ over_every_transport!(
     freed_in_a_callback,
     freed_in_the_log_callback,
 );
+
+in_every_lane!(callbacks_that_wait_for_each_other);

@@ -173,7 +173,9 @@ fn turn_as(inner: &Arc<Inner>, timeout: Option<Duration>, after: Option<u64>) ->
     }
     run.check_own()?;
     let elsewhere = run.turner.is_some_and(|turner| turner != thread::here());
-    if elsewhere && (run.close_requested || run.connection.is_some() || run.waits_for_delivery) {
+    // Inside a callback this would be for ever if the other thread, in a callback too, waited for this one's device.
+    let may_wait = elsewhere && !in_callback();
+    if may_wait && (run.close_requested || run.connection.is_some() || run.waits_for_delivery) {
         // The other thread is not in the loop of its own: it closes the device, is still in the observers of the close
         // before, or flushes.
         let given_back = run.given_back.clone();

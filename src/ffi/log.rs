@@ -2,6 +2,7 @@
 
 use super::{guard, text::c_string};
 use crate::{
+    observers::InCallback,
     process::PerProcess,
     status::{Error, Status, Status::*},
     sync::{Condvar, Mutex, Rank, Ranked, check_unlocked},
@@ -31,8 +32,8 @@ pub enum losant_log_level {
 /// Receives log messages.
 ///
 /// Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
-/// function of the library; what those would log is left out. It should return soon. A child that is forked in it must not
-/// return from it.
+/// function of the library; what those would log is left out, and those that wait are refused, or do not wait, as in every
+/// callback. It should return soon. A child that is forked in it must not return from it.
 ///
 /// @param level a losant_log_level
 /// @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a
@@ -137,8 +138,10 @@ impl Log for CLogger {
             Level::Debug | Level::Trace => losant_log_level::LOSANT_LOG_DEBUG,
         };
         let (text, length) = (message.as_ptr(), message.as_bytes().len());
+        let inside = InCallback::begin();
         // SAFETY: the host gave this callback for these arguments; the text lives until after the call.
         unsafe { (sink.callback)(level as c_int, text, length, sink.user_data as *mut c_void) };
+        drop(inside);
         LOGGING.set(false);
         // Under the lock, or whoever waits for it could look just before. After a fork in the callback, the child's.
         let Place { sink: place, returned } = PLACE.get();

@@ -8,12 +8,7 @@
 static char **settings;
 static uint64_t log_lines;
 
-static void on_log(int level, const char *message, size_t length, void *user_data)
-{
-    CHECK(level >= LOSANT_LOG_ERROR && level <= LOSANT_LOG_DEBUG && strlen(message) == length);
-    CHECK(user_data == &log_lines);
-    ADD(log_lines, 1);
-}
+static void on_log(int level, const char *message, size_t length, void *user_data);
 
 /* Where the device finds a broker, now and then none that it can use. */
 static void set_broker(losant_device *device)

@@ -118,6 +118,17 @@ static void count(losant_device *device, const losant_event *event, void *user_d
     leave(life, outer);
 }
 
+/* Some of what is logged concerns no device, and some is logged inside callbacks. */
+static void on_log(int level, const char *message, size_t length, void *user_data)
+{
+    CHECK(level >= LOSANT_LOG_ERROR && level <= LOSANT_LOG_DEBUG && strlen(message) == length);
+    CHECK(user_data == &log_lines);
+    ADD(log_lines, 1);
+    depth++;
+    misbehave(LOAD(slots[pick(SLOTS)]));
+    depth--;
+}
+
 static void observe(losant_device *device, struct life *life)
 {
     int event = (int)pick(9);
@@ -363,7 +374,7 @@ int main(int argc, char **argv)
         settle(slots[slot], stopped_ms);
     }
     STORE(watched[me].call, "the end of the library's threads");
-    while (count_entries("/proc/self/task") > threads) {
+    while (count_entries("/proc/self/task") > threads + FOREIGN_THREADS) {
         watch(stopped_ms);
     }
     CHECK(count_entries("/proc/self/fd") == descriptors);

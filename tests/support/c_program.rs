@@ -76,18 +76,24 @@ fn compiled(name: &str, statically: bool) -> PathBuf {
     place.get_or_init(|| compile(name, statically)).clone()
 }
 
+/// LOSANT_TEST_CFLAGS: for instance -fsanitize=address, for libraries that were built with it.
+pub fn compiler_flags() -> String {
+    std::env::var("LOSANT_TEST_CFLAGS").unwrap_or_default()
+}
+
 fn compile(name: &str, statically: bool) -> PathBuf {
     let program = run_dir().join(if statically { format!("{name}-static") } else { name.to_owned() });
     let mut gcc = Command::new("gcc");
-    gcc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-I"])
+    gcc.args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g"])
+        // What C leaves undefined is an illegal instruction, even without a sanitizer's library.
+        .args(["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-I"])
         .arg(package_file("include"))
         .arg(package_file(&format!("tests/c/{name}.c")))
         // Where a program has its own version of a system's function, the libraries call that.
         .arg("-rdynamic")
         .arg("-o")
         .arg(&program);
-    // For instance -fsanitize=address, for libraries that were built with it.
-    gcc.args(std::env::var("LOSANT_TEST_CFLAGS").unwrap_or_default().split_whitespace());
+    gcc.args(compiler_flags().split_whitespace());
     if statically {
         gcc.arg("-Wl,--gc-sections").arg(run_dir().join("liblosant.a")).args(needed_by_the_static_library());
     } else {
