@@ -51,6 +51,39 @@ fn nothing_is_unsafe_but_the_c_interface_and_the_page_that_tells_of_forks() {
     }
 }
 
+/// What it imports, it could call. `tests/c/handlers.c` sees what is called, by OpenSSL too.
+#[test]
+fn the_library_has_no_means_to_change_its_host() {
+    let imported = nm(&["-D", "--undefined-only"]);
+    let imported: BTreeSet<&str> = imported
+        .lines()
+        .filter_map(|line| line.split_whitespace().last())
+        .map(|name| name.split('@').next().unwrap_or_default())
+        .collect();
+    assert!(imported.contains("pthread_sigmask"), "{imported:?}");
+    for name in [
+        "__cxa_atexit",
+        "atexit",
+        "on_exit",
+        "__cxa_at_quick_exit",
+        "__register_atfork",
+        "pthread_atfork",
+        "signal",
+        "sigaction",
+        "setenv",
+        "putenv",
+        "unsetenv",
+        "clearenv",
+        "exit",
+        "_exit",
+        "setlocale",
+        "chdir",
+        "umask",
+    ] {
+        assert!(!imported.contains(name), "it imports {name}");
+    }
+}
+
 #[test]
 fn no_async_runtime_is_linked_in() {
     let symbols = nm(&["-C"]);
