@@ -3,14 +3,14 @@
 //!
 //! Only loopback is connected to, and only ports of this process.
 
+mod broker;
+
 use losant::{Status, ffi::*};
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
-    io::{Read, Write},
-    net::{TcpListener, TcpStream},
     ptr,
     sync::{
-        Mutex, OnceLock,
+        Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
@@ -26,16 +26,13 @@ static BUDGET: AtomicUsize = AtomicUsize::new(0);
 /// Handles of this sequence as numbers, the freed ones too.
 static HANDLES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
-/// What the broker says on each connection, and the connections that it has.
-static BROKER: Mutex<(Vec<u8>, Vec<TcpStream>)> = Mutex::new((Vec::new(), Vec::new()));
-
 /// Runs one sequence, alone.
 pub fn run(data: &[u8]) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(|broken| broken.into_inner());
     let mut bytes = Bytes(data);
     BUDGET.store(100, SeqCst);
-    say(&mut bytes);
+    broker::say(bytes.byte(), bytes.slice());
     for _ in 0..CALLS {
         if bytes.0.is_empty() {
             break;
@@ -49,7 +46,7 @@ pub fn run(data: &[u8]) {
         assert_eq!(losant_device_close(handle), Status::LOSANT_ERR_INVALID_HANDLE);
     }
     check(losant_set_log_callback(None, 1, ptr::null_mut()));
-    BROKER.lock().expect("no panic").1.clear();
+    broker::end();
 }
 
 /// The program that is left.
@@ -108,64 +105,6 @@ fn check(status: Status) -> Status {
     status
 }
 
-/// Sets what the broker says: a proper beginning or not, then anything.
-fn say(bytes: &mut Bytes) {
-    let proper = bytes.byte();
-    let mut words = match proper % 8 {
-        0 => Vec::new(),
-        1 => vec![0x20, 2, 0, 0],
-        2..=4 => vec![0x20, 2, 0, 0, 0x90, 3, 0, 1, 0],
-        _ => {
-            let mut words = b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                              Sec-WebSocket-Protocol: mqtt\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
-                .to_vec();
-            words.extend_from_slice(b"\x82\x04\x20\x02\0\0\x82\x05\x90\x03\0\x01\0");
-            words
-        }
-    };
-    words.extend_from_slice(bytes.slice());
-    BROKER.lock().expect("no panic").0 = words;
-}
-
-/// The port of the broker, and one where nobody listens.
-fn ports() -> (u16, u16) {
-    static PORTS: OnceLock<(u16, u16)> = OnceLock::new();
-    *PORTS.get_or_init(|| {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("there are ports");
-        let port = listener.local_addr().expect("it has an address").port();
-        thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                let mut broker = BROKER.lock().expect("no panic");
-                let words = answer(&broker.0, &mut stream);
-                let _ = stream.write_all(&words);
-                // The last few stay open.
-                if broker.1.len() >= 3 {
-                    broker.1.remove(0);
-                }
-                broker.1.push(stream);
-            }
-        });
-        // Listening at its own end of a connection keeps the port from others, and a second one is refused.
-        let taken = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        let dead = taken.local_addr().expect("it has an address").port();
-        std::mem::forget(taken);
-        (port, dead)
-    })
-}
-
-/// What the broker says, with the right answer in it to the upgrade to a WebSocket that is asked for, if there is a place.
-fn answer(words: &[u8], stream: &mut TcpStream) -> Vec<u8> {
-    let mark = b"{accept}";
-    let Some(at) = words.windows(mark.len()).position(|found| found == mark) else { return words.to_vec() };
-    let mut request = [0; 1024];
-    let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
-    let length = stream.read(&mut request).unwrap_or(0);
-    let request = String::from_utf8_lossy(&request[..length]);
-    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap_or_default();
-    let accept = openssl::sha::sha1(format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11").as_bytes());
-    [&words[..at], openssl::base64::encode_block(&accept).as_bytes(), &words[at + mark.len()..]].concat()
-}
-
 fn call(bytes: &mut Bytes) {
     let what = bytes.byte() % 37;
     let device = if what == 0 { ptr::null_mut() } else { bytes.handle() };
@@ -176,7 +115,7 @@ fn call(bytes: &mut Bytes) {
             1 => losant_device_free(device),
             2 => losant_device_set_host(device, host(bytes.byte()).as_ptr()),
             3 => {
-                let (broker, dead) = ports();
+                let (broker, dead) = broker::ports();
                 let port = match bytes.byte() {
                     0..=150 => broker.into(),
                     151..=200 => dead.into(),
@@ -235,7 +174,7 @@ fn call(bytes: &mut Bytes) {
             }
             33 => losant_set_log_callback(Some(on_log), bytes.int(), ptr::without_provenance_mut(bytes.byte().into())),
             34 => {
-                say(bytes);
+                broker::say(bytes.byte(), bytes.slice());
                 Status::LOSANT_OK
             }
             35 => nulls(device),
@@ -295,7 +234,7 @@ fn new(bytes: &mut Bytes) -> Status {
     if status == Status::LOSANT_OK {
         // SAFETY: as above.
         check(unsafe { losant_device_set_host(device, c"127.0.0.1".as_ptr()) });
-        check(losant_device_set_port(device, ports().0.into()));
+        check(losant_device_set_port(device, broker::ports().0.into()));
         check(losant_device_set_secure(device, false));
         check(losant_device_set_reconnect_delay(device, 1, 1));
         HANDLES.lock().expect("no panic").push(device as usize);
