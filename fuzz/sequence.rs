@@ -106,7 +106,7 @@ fn check(status: Status) -> Status {
 }
 
 fn call(bytes: &mut Bytes) {
-    let what = bytes.byte() % 37;
+    let what = bytes.byte() % 46;
     let device = if what == 0 { ptr::null_mut() } else { bytes.handle() };
     // SAFETY: texts are NUL-terminated and live through the call; places are numbers of the right kind.
     unsafe {
@@ -178,6 +178,31 @@ fn call(bytes: &mut Bytes) {
                 Status::LOSANT_OK
             }
             35 => nulls(device),
+            36 => losant_device_set_outbox_limits(device, bytes.int() as u32, (bytes.int() as u32).wrapping_mul(512)),
+            37 => losant_device_set_when_full(device, bytes.int()),
+            38 => {
+                check(losant_device_set_merge_limit(device, (bytes.int() as u32).wrapping_mul(512)));
+                losant_device_set_in_flight(device, bytes.int() as u32)
+            }
+            39 => losant_device_set_rate_limit(device, bytes.int() as u32, bytes.int() as u32, bytes.int() as u32),
+            40 => {
+                let mut id = 0;
+                let status = losant_device_send_state_id(device, bytes.text().as_ptr(), bytes.int().into(), &mut id);
+                assert_eq!(status == Status::LOSANT_OK, id != 0);
+                status
+            }
+            41 => {
+                let peripheral = if bytes.byte() & 1 == 0 { c"p".to_owned() } else { bytes.text() };
+                let (state, mut id) = (c"{\"p\":1}".as_ptr(), 0);
+                let place = if bytes.byte() & 1 == 0 { &raw mut id } else { ptr::null_mut() };
+                losant_device_send_peripheral_state(device, peripheral.as_ptr(), state, bytes.int().into(), place)
+            }
+            42 => losant_device_flush(device, c_int::from(bytes.byte() % 3)),
+            43 => {
+                let mut left = 0;
+                losant_device_close_timeout(device, c_int::from(bytes.byte() % 3), &mut left)
+            }
+            44 => add_with_destructor(device, bytes.int(), bytes.byte()),
             _ => {
                 // The background thread gets its time.
                 thread::sleep(Duration::from_millis(u64::from(bytes.byte() % 4)));
@@ -269,6 +294,8 @@ fn nulls(device: *mut losant_device) -> Status {
             losant_device_add_event_observer(device, 1, None, ptr::null_mut()),
             losant_device_remove_event_observer(device, 1, None, ptr::null_mut()),
             losant_device_send_state(device, null, 0),
+            losant_device_send_state_id(device, null, 0, ptr::null_mut()),
+            losant_device_send_peripheral_state(device, null, null, 0, ptr::null_mut()),
             losant_device_fd(device, ptr::null_mut()),
             losant_device_next_timeout(device, ptr::null_mut()),
             losant_device_counter(device, 1, ptr::null_mut()),
@@ -289,6 +316,21 @@ fn add(device: *mut losant_device, event: c_int, action: u8) -> Status {
         return Status::LOSANT_OK;
     }
     losant_device_add_event_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()))
+}
+
+/// One whose end looks at its user data, and calls the library.
+fn add_with_destructor(device: *mut losant_device, event: c_int, action: u8) -> Status {
+    if !spend() {
+        return Status::LOSANT_OK;
+    }
+    let user_data = ptr::without_provenance_mut(action.into());
+    losant_device_add_event_observer_with_destructor(device, event, Some(on_event), user_data, Some(on_end))
+}
+
+extern "C" fn on_end(user_data: *mut c_void) {
+    assert!(user_data as usize <= u8::MAX.into());
+    let first = HANDLES.lock().expect("no panic").first().copied().unwrap_or_default();
+    losant_device_is_connected(first as *mut losant_device);
 }
 
 fn remove(device: *mut losant_device, event: c_int, action: u8) -> Status {
@@ -335,6 +377,9 @@ extern "C" fn on_event(device: *mut losant_device, event: *const losant_event, u
             check(losant_device_free(target));
             losant_device_free(target)
         }
+        13 => losant_device_flush(target, -1),
+        // SAFETY: nothing is to be written.
+        14 => unsafe { losant_device_close_timeout(target, -1, ptr::null_mut()) },
         _ => Status::LOSANT_OK,
     });
 }

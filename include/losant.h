@@ -806,7 +806,7 @@ losant_status losant_device_set_when_full(losant_device *device,
  * Sets how many messages may be under way before the broker has acknowledged the first. The default is 100.
  *
  * @param device the device, not connecting or connected
- * @param messages 1 to 10,000; with 1 a state that went out twice never comes after a newer one
+ * @param messages 1 to 1,000; with 1 a state that went out twice never comes after a newer one
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
 losant_status losant_device_set_in_flight(losant_device *device, uint32_t messages);

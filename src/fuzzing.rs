@@ -98,6 +98,10 @@ pub fn state(data: &[u8]) {
     let fields: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     assert_eq!(fields, [("time", time_ms.to_string().as_str()), ("data", json)]);
     assert!(json.starts_with('{') && text.contains(json));
+    let mut merged = BytesMut::new();
+    encode_states(&mut merged, [(json, time_ms), ("{}", 1), (json, time_ms)].into_iter());
+    let expected = format!("[{message},{{\"time\":1,\"data\":{{}}}},{message}]");
+    assert_eq!(merged, expected.as_bytes());
 }
 
 /// The text of a time.

@@ -127,9 +127,9 @@ impl Device {
         self.set_limit(|limits| limits.when_full = policy)
     }
 
-    /// How many QoS 1 messages may be sent before the first is acknowledged: 1 to 10,000; the default is 100.
+    /// How many QoS 1 messages may be sent before the first is acknowledged: 1 to 1,000; the default is 100.
     pub fn set_in_flight(&self, messages: u32) -> Result<(), Error> {
-        let messages = options::check_size("messages", "", messages.into(), 1..=10_000)?;
+        let messages = options::check_size("messages", "", messages.into(), 1..=1_000)?;
         self.set_limit(|limits| limits.in_flight = messages)
     }
 

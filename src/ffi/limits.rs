@@ -49,7 +49,7 @@ pub extern "C" fn losant_device_set_when_full(device: *mut losant_device, policy
 /// Sets how many messages may be under way before the broker has acknowledged the first. The default is 100.
 ///
 /// @param device the device, not connecting or connected
-/// @param messages 1 to 10,000; with 1 a state that went out twice never comes after a newer one
+/// @param messages 1 to 1,000; with 1 a state that went out twice never comes after a newer one
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_in_flight(device: *mut losant_device, messages: u32) -> Status {

@@ -95,7 +95,7 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_outbox_limits(device, 1, 1073741825));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "policy", losant_device_set_when_full(device, 2));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 0));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 10001));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 1001));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 1023));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 262145));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "per_topic", losant_device_set_rate_limit(device, 100001, 1, 1));
