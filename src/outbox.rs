@@ -21,7 +21,7 @@ use flight::{Flight, Unit};
 use lane::Lane;
 use outcome::Outcomes;
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -115,7 +115,7 @@ pub(crate) struct Outbox {
     /// The first is the device's own. Others are made for peripherals when needed, and given to others when unused.
     lanes: Vec<Lane>,
     /// The places of the others.
-    places: HashMap<Box<str>, usize>,
+    places: BTreeMap<Box<str>, usize>,
     /// The lane that the last message was of: the next one may be of the lanes behind it.
     served: usize,
     flight: Flight,
@@ -134,7 +134,7 @@ impl Outbox {
     pub fn new(device_id: &str, limits: Limits) -> Self {
         Outbox {
             lanes: vec![Lane::new(device_id, limits.per_topic)],
-            places: HashMap::new(),
+            places: BTreeMap::new(),
             served: 0,
             flight: Flight::new(limits.in_flight),
             pace: Pace::new(limits.per_connection),
