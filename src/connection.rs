@@ -311,8 +311,16 @@ impl Connection {
     fn lost(&mut self, failure: Failure, around: &mut Surroundings<'_>) {
         let Failure { stage, error: Error { status, detail } } = failure;
         self.attempt = None;
-        around.outbox.lock().connection_lost();
+        let suspect = {
+            let mut outbox = around.outbox.lock();
+            outbox.connection_lost();
+            outbox.suspect().map(str::to_owned)
+        };
         log::warn!("{}: {detail}", self.plan.identity.client_id);
+        if let Some(suspect) = suspect {
+            let id = &self.plan.identity.client_id;
+            log::warn!("{id}: connections end when states of {suspect} are sent: is it a peripheral of this gateway?");
+        }
         let trouble = Trouble { stage, status, text: detail };
         around.events.push_back(Event::Error(trouble.clone()).into());
         let refused = matches!(

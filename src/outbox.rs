@@ -6,13 +6,16 @@
 
 mod flight;
 mod lane;
+mod limits;
 mod outcome;
 
 pub(crate) use flight::Awaits;
+pub(crate) use limits::Limits;
+pub use limits::WhenFull;
 pub(crate) use outcome::{Outcome, Verdict};
 
 use crate::{
-    pacer::{Pace, Rate, Turn},
+    pacer::{Pace, Turn},
     payload::MAX_PAYLOAD,
     status::{Error, Status::*},
     time::Stamp,
@@ -24,41 +27,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     time::{Duration, Instant},
 };
-
-/// What the outbox keeps and how it lets go of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub states: usize,
-    pub bytes: usize,
-    /// What to do with a state that finds the outbox full.
-    pub when_full: WhenFull,
-    /// How many QoS 1 messages may wait for their acknowledgement.
-    pub in_flight: usize,
-    /// The largest message that several states are merged into, in bytes; 0 is never.
-    pub merge: usize,
-    pub per_topic: Rate,
-    pub per_connection: Rate,
-}
-
-/// What happens to a state that finds the outbox full.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
-pub enum WhenFull {
-    /// The oldest states make room for it; they are counted, and told by dropped events.
-    LOSANT_WHEN_FULL_DROP_OLDEST = 0,
-    /// It is not accepted: the call returns LOSANT_ERR_OUTBOX_FULL.
-    LOSANT_WHEN_FULL_REFUSE_NEWEST = 1,
-}
-
-impl WhenFull {
-    /// The policy with this number, if there is one.
-    pub fn from_code(code: i32) -> Option<WhenFull> {
-        [WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST, WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST]
-            .into_iter()
-            .find(|policy| *policy as i32 == code)
-    }
-}
 
 /// How many states took which way, since the device was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -274,23 +242,33 @@ impl Outbox {
         };
         let mut soonest: Option<Instant> = None;
         let lanes = self.lanes.len();
-        for place in (1..=lanes).map(|step| (self.served + step) % lanes) {
-            let lane = &mut self.lanes[place];
-            if lane.waiting.is_empty() {
-                continue;
+        // Suspects go last, and with nothing else under way: where one of them ends the connection, that is all it does.
+        for suspects in [false, true] {
+            if suspects && !self.flight.is_empty() {
+                break;
             }
-            match lane.turn(now, merging) {
-                Turn::Now(alone) => {
-                    let must_merge = merging && lane.waiting.len() > alone.min(connection);
-                    let states =
-                        if must_merge { lane.fitting(self.batch.min(self.limits.merge).min(MAX_PAYLOAD)) } else { 1 };
-                    return Ok(Load { lane: place, states });
+            for place in (1..=lanes).map(|step| (self.served + step) % lanes) {
+                let lane = &mut self.lanes[place];
+                if lane.waiting.is_empty() || lane.is_suspect() != suspects {
+                    continue;
                 }
-                Turn::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
-                Turn::Later => {}
+                match lane.turn(now, merging) {
+                    Turn::Now(alone) => {
+                        let must_merge = merging && lane.waiting.len() > alone.min(connection);
+                        let states = if must_merge { lane.fitting(self.batch.min(self.limits.merge)) } else { 1 };
+                        return Ok(Load { lane: place, states });
+                    }
+                    Turn::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
+                    Turn::Later => {}
+                }
             }
         }
         Err(soonest)
+    }
+
+    /// A peripheral for whose states the broker seems to close the connection.
+    pub fn suspect(&self) -> Option<&str> {
+        self.lanes.iter().find(|lane| lane.is_suspect()).map(|lane| &*lane.id)
     }
 
     /// The topic of a message.
@@ -334,7 +312,9 @@ impl Outbox {
 
     fn delivered(&mut self, unit: Unit, arrived: Instant) {
         self.pace.window().arrived(arrived);
-        self.lanes[unit.lane].pace.window().arrived(arrived);
+        let lane = &mut self.lanes[unit.lane];
+        lane.pace.window().arrived(arrived);
+        lane.losses = 0;
         if unit.merged {
             self.batch = self.batch.max(unit.bytes.saturating_mul(2)).min(MAX_PAYLOAD);
         }
@@ -372,6 +352,10 @@ impl Outbox {
     /// The connection is gone: what was under way goes out again, first and in order.
     pub fn connection_lost(&mut self) {
         let units = self.flight.end();
+        // The device's own topic is beyond suspicion.
+        if let Some(oldest) = units.front().filter(|unit| unit.lane > 0) {
+            self.lanes[oldest.lane].losses += 1;
+        }
         if let Some(largest) = units.iter().filter(|unit| unit.merged).map(|unit| unit.bytes).max() {
             self.batch = (largest / 2).max(SMALLEST_BATCH);
         }

@@ -61,7 +61,8 @@ pub unsafe extern "C" fn losant_device_send_state_id(
 ///
 /// @param device the gateway
 /// @param peripheral_id the peripheral's Losant device id; not empty, without / + # and control characters; copied. Losant
-/// closes the connection of a device that reports for one which is not its peripheral.
+/// closes the connection of a device that reports for one which is not its peripheral; where that seems to be so, the log
+/// says it, and such states go last and alone, so that they hold up no others.
 /// @param json as in losant_device_send_state
 /// @param time_ms as in losant_device_send_state
 /// @param id NULL, or receives the id as in losant_device_send_state_id

@@ -60,6 +60,10 @@ impl Flight {
         !self.saturated
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
     pub fn push(&mut self, lane: usize, states: Vec<Entry>, awaits: Awaits, bytes: usize, merged: bool) {
         self.units.push_back(Unit { lane, states, awaits, bytes, merged, serial: self.sent });
         self.sent += 1;

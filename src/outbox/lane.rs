@@ -15,11 +15,17 @@ pub(super) struct Lane {
     pub topic: Box<str>,
     pub waiting: VecDeque<Entry>,
     pub pace: Pace,
+    /// How often a connection has been lost while this lane had the oldest message under way, since one was delivered.
+    pub losses: u32,
 }
+
+/// As many losses may be the network's.
+const INNOCENT: u32 = 2;
 
 impl Lane {
     pub fn new(id: &str, rate: Rate) -> Self {
-        let mut lane = Lane { id: "".into(), topic: "".into(), waiting: VecDeque::new(), pace: Pace::new(rate) };
+        let mut lane =
+            Lane { id: "".into(), topic: "".into(), waiting: VecDeque::new(), pace: Pace::new(rate), losses: 0 };
         lane.rename(id);
         lane
     }
@@ -28,6 +34,13 @@ impl Lane {
     pub fn rename(&mut self, id: &str) {
         self.id = id.into();
         self.topic = format!("losant/{id}/state").into();
+        self.losses = 0;
+    }
+
+    /// Whether it seems that the broker closes the connection because of these states: the platform does so when a gateway
+    /// reports for a device that is not its peripheral.
+    pub fn is_suspect(&self) -> bool {
+        self.losses > INNOCENT
     }
 
     /// Whether nothing waits and no window remembers anything.

@@ -1,6 +1,7 @@
 //! What holds for the outbox whatever happens, on a clock of the test's own.
 
 use super::{tests::limits, *};
+use crate::pacer::Rate;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,6 +1,7 @@
 //! The outbox by example; [`super::properties`] has the rules for any course of events.
 
 use super::*;
+use crate::pacer::Rate;
 
 pub(super) const STAMP: Stamp = Stamp::Wall(1);
 const WINDOW: Duration = Duration::from_secs(15);
@@ -397,4 +398,36 @@ fn nobody_to_tell_costs_nothing() {
     let mut outbox = Outbox::new("d", limits(1, 1));
     push(&mut outbox, &["a", "b", "c"]);
     assert!(outbox.take_outcomes().is_empty());
+}
+
+#[test]
+fn a_peripheral_that_seems_to_end_connections_goes_last_and_alone() {
+    let mut outbox = outbox(100, 10);
+    let now = Instant::now();
+    let topics = |outbox: &mut Outbox, id| -> Vec<String> {
+        let sent = send_at(outbox, id, now);
+        sent.into_iter().map(|(topic, _)| topic).collect()
+    };
+    let (own, stranger) = ("losant/d/state", "losant/stranger/state");
+    outbox.push(Some("stranger"), "s", STAMP, now).unwrap();
+    for _ in 0..3 {
+        assert_eq!(outbox.suspect(), None, "it may be the network's fault");
+        push(&mut outbox, &["x"]);
+        assert_eq!(topics(&mut outbox, 1)[0], stranger);
+        ack(&mut outbox, 2..10);
+        outbox.connection_lost();
+    }
+    assert_eq!(outbox.suspect(), Some("stranger"));
+    push(&mut outbox, &["x", "y"]);
+    assert_eq!(topics(&mut outbox, 1), [own, own]);
+    ack(&mut outbox, [1]);
+    assert_eq!(topics(&mut outbox, 3), [] as [&str; 0], "something is under way");
+    ack(&mut outbox, [2]);
+    assert_eq!(topics(&mut outbox, 3), [stranger]);
+    outbox.connection_lost();
+    assert_eq!(topics(&mut outbox, 1), [stranger]);
+    // It was the network's fault.
+    ack(&mut outbox, [1]);
+    assert_eq!(outbox.suspect(), None);
+    assert!(outbox.is_empty());
 }

@@ -68,3 +68,30 @@ fn topics_do_not_wait_for_each_other() {
     course.device.close().unwrap();
     assert_eq!(course.simulator.bans(), []);
 }
+
+/// The platform closes the connection of a gateway that reports for a device which is not its peripheral. The others'
+/// states get through all the same.
+#[test]
+fn a_stranger_among_the_peripherals_holds_up_nobody() {
+    let course = Course::new(1);
+    course.device.start().unwrap();
+    course.device.send_peripheral_state("stranger", "{}", 0).unwrap();
+    let arrived = |count| move |records: &losant_simulator::Records| records.states.len() >= count;
+    for round in 1..=10 {
+        for whose in ["gateway", "a"] {
+            let status = match whose {
+                "gateway" => course.device.send_state("{}", 0),
+                peripheral => course.device.send_peripheral_state(peripheral, "{}", 0),
+            };
+            status.unwrap();
+        }
+        assert!(course.simulator.wait_until(arrived(2 * round), DEADLINE), "round {round}");
+    }
+    let begin = Instant::now();
+    while course.device.counters().queued > 1 {
+        assert!(begin.elapsed() < DEADLINE, "all but the stranger's are acknowledged");
+        let _ = course.device.flush(Some(Duration::from_millis(20)));
+    }
+    assert_eq!(course.device.close_timeout(Some(Duration::ZERO)), Ok(1));
+    assert_eq!(course.simulator.bans(), []);
+}
