@@ -2,6 +2,7 @@
 //! that knows nothing of the library tells what arrived. The programs are in `c/`, what the tests share in `support/`.
 
 mod attempts;
+mod bounded;
 mod closing;
 mod commands;
 mod delivery;

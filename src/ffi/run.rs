@@ -146,7 +146,8 @@ fn timeout(timeout_ms: c_int) -> Option<Duration> {
 /// poll it; the library reads and closes it.
 ///
 /// @param device the device, not run by the background thread; may be connected later
-/// @param fd receives the descriptor; the same for the life of the device, closed by losant_device_free
+/// @param fd receives the descriptor; the same for the life of the device, closed by losant_device_free: an event loop
+/// of another thread that still polls it then does not hear of it
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_NOT_RUNNING if the device is run by
 /// the background thread; LOSANT_ERR_SYSTEM
 #[unsafe(no_mangle)]

@@ -1,7 +1,8 @@
 //! Whoever waits for delivery hears of it, whoever turned the loop.
 
-use super::{check, device, device_for, thread, turn_until_closed};
+use super::{check, device, device_for, poll, thread, turn_until_closed};
 use crate::{Device, Status::*};
+use std::time::Duration;
 
 fn flusher(device: &Device) -> thread::JoinHandle<()> {
     let device = device.clone();
@@ -19,7 +20,7 @@ fn flush_while_others_turn_the_loop_or_leave_it() {
         let flushers = [flusher(&device), flusher(&device)];
         // Comes and goes: when it is gone, those who wait must do its work.
         for _ in 0..2 {
-            let _ = device.turn(Some(std::time::Duration::ZERO));
+            let _ = device.turn(Some(Duration::ZERO));
         }
         flushers.into_iter().for_each(|flusher| flusher.join().unwrap());
         device.close().unwrap();
@@ -42,6 +43,26 @@ fn flush_while_another_thread_sleeps_in_the_loop() {
         };
         turn_until_closed(&device);
         closer.join().unwrap();
+        device.shut_down();
+    });
+}
+
+/// A host that is told to wait for the descriptor while another thread has the connection hears when it may go on.
+#[test]
+fn flush_beside_a_host_that_polls_the_descriptor() {
+    check(|| {
+        let device = device();
+        device.connect().unwrap();
+        let fd = device.fd().unwrap();
+        let flusher = flusher(&device);
+        for _ in 0..3 {
+            if device.next_timeout().unwrap().is_none() {
+                poll::wait_readable(fd);
+            }
+            let _ = device.turn(Some(Duration::ZERO));
+        }
+        flusher.join().unwrap();
+        device.close().unwrap();
         device.shut_down();
     });
 }

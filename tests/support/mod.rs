@@ -3,6 +3,7 @@
 pub mod broker;
 pub mod c_program;
 pub mod certificates;
+pub mod dark;
 pub mod fake_broker;
 pub mod interface;
 pub mod lane;

@@ -42,6 +42,8 @@ impl Proxy {
 
     pub fn with(target: u16, manner: Manner) -> Proxy {
         let listener = listen();
+        // So that a device soon notices that nothing is read any more.
+        socket2::SockRef::from(&listener).set_recv_buffer_size(64 * 1024).expect("a buffer can be small");
         let port = listener.local_addr().expect("a listener has an address").port();
         let state = Arc::new(State::default());
         let theirs = state.clone();
