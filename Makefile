@@ -18,10 +18,10 @@ export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
 CONFIGURE = cmake -S . -B $(BUILD) -U '_GNUInstallDirs_*' -DCMAKE_INSTALL_PREFIX="$(PREFIX)" \
 	-DCMAKE_INSTALL_LIBDIR="$(LIBDIR)" -DLOSANT_CARGO_TARGET_DIR="$(CURDIR)/target" -DLOSANT_EXAMPLES=ON
 
-.PHONY: help demo test soak lib install bench fuzz size msrv deps clean
+.PHONY: help demo test soak check-deep lib install bench fuzz size msrv deps clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The simulator is a debug build: optimised it takes as long to build, and the tests need this one.
 demo: ## the C example against the simulator; TRANSPORT=tcp, tls, ws or wss (installs what is missing)
@@ -39,6 +39,10 @@ soak: ## the long tests: 1,000 random runs against the simulator, a broker kille
 	scripts/install-deps $(TEST_PACKAGES)
 	LOSANT_RUNS=1000 cargo test --locked --test platform -- --nocapture
 	LOSANT_RESTART_ROUNDS=25 cargo test --locked --test c_interface losses::broker_killed_and_restarted::shared -- --nocapture
+
+check-deep: ## the C tests under valgrind and sanitizers, with a minute of stress in each; LANES=... (about an hour)
+	scripts/install-deps $(TEST_PACKAGES)
+	scripts/check-deep $(LANES)
 
 lib: ## liblosant.so and liblosant.a in target/release, the C examples in build/examples-c
 	$(CONFIGURE)

@@ -164,6 +164,8 @@ fn goes_on_when_interrupted(lane: Lane) {
 
 /// The library stays loaded for a background thread that is in it.
 fn stays_loaded(lane: Lane) {
+    // Not left to the C library, which may or may not hold what has thread-local data.
+    assert!(dynamic_section().contains("NODELETE"));
     let broker = Broker::start(lane);
     let mut observer = broker.subscriber();
     let library = shared_library().display().to_string();
@@ -176,13 +178,8 @@ fn stays_loaded(lane: Lane) {
     program.finish();
 }
 
-#[test]
-fn stays_loaded_after_dlclose() {
-    // Not left to the C library, which may or may not hold what has thread-local data.
-    assert!(dynamic_section().contains("NODELETE"));
-    for lane in [Lane::Shared, Lane::Tls, Lane::Valgrind] {
-        stays_loaded(lane);
-    }
+mod stays_loaded_after_dlclose {
+    crate::support::lane::lane_tests!(stays_loaded: shared Shared, over_tls Tls, under_valgrind Valgrind);
 }
 
 over_every_transport!(

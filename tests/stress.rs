@@ -57,7 +57,10 @@ fn restless_broker(config: &Config, ended: &AtomicBool) {
     let pause = |ms| thread::sleep(Duration::from_millis(fastrand::u64(..ms)));
     while !ended.load(SeqCst) {
         // The port of the one before may be taken for another moment.
-        let Ok(simulator) = Simulator::start(config.clone()) else { continue };
+        let Ok(simulator) = Simulator::start(config.clone()) else {
+            pause(20);
+            continue;
+        };
         for _ in 0..fastrand::usize(..40) {
             let device = Target::Device(format!("device-{}", fastrand::usize(..SLOTS)));
             simulator.set_fault_times(device, random_fault(), 1);
@@ -78,7 +81,7 @@ fn anything_from_anywhere(lane: Lane) {
     let mut arguments = vec!["127.0.0.1".to_owned()];
     arguments.extend(config.listeners.iter().map(|(_, port)| port.to_string()));
     arguments.extend([seconds, seed.to_string()]);
-    let program = CProgram::start("stress", lane, &arguments);
+    let mut program = CProgram::start("stress", lane, &arguments);
 
     let ended = AtomicBool::new(false);
     let told = thread::scope(|scope| {
@@ -90,9 +93,10 @@ fn anything_from_anywhere(lane: Lane) {
             }
         }
         let _end = End(&ended);
+        program.expect("stopping");
         program.finish()
     });
-    println!("seed {seed}: {}", told.join("\n"));
+    println!("{lane:?}, seed {seed}: {}", told[1]);
 }
 
 /// Memory stays as it is over any number of devices.

@@ -8,7 +8,7 @@
 #include "check.h"
 
 /* A call that does not wait, or one that somebody should have ended, hangs if it takes longer. */
-#define HANGS_MS 20000
+#define HANGS_MS 60000
 #define WATCHED 10
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_SEQ_CST)

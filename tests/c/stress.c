@@ -358,6 +358,7 @@ int main(int argc, char **argv)
         watch(0);
     }
 
+    say("stopping");
     STORE(stop, 1);
     int64_t stopped_ms = now_ms();
     /* Whoever waits for something is let go when its device is closed; by now all are in their slots. */
