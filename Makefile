@@ -35,7 +35,7 @@ test: ## all tests (installs what is missing)
 	cargo test --locked
 	cargo test --locked -p losant-simulator
 
-soak: ## the long tests: 1,000 random runs against the simulator, a broker killed 100 times (about half an hour)
+soak: ## the long tests: 1,000 random runs against the simulator, a broker killed 100 times (some ten minutes)
 	scripts/install-deps $(TEST_PACKAGES)
 	LOSANT_RUNS=1000 cargo test --locked --test platform -- --nocapture
 	LOSANT_RESTART_ROUNDS=25 cargo test --locked --test c_interface losses::broker_killed_and_restarted::shared -- --nocapture
