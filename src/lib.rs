@@ -6,7 +6,8 @@
 //!
 //! From the outside in: [`mod@ffi`] is the C interface (`include/losant.h` is generated from it); `device` the safe Rust
 //! API; `driver` turns the crank; `connection` lives one device's connection; `session`, `outbox`, `pacer`,
-//! `payload` and `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream.
+//! `payload` and `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream. Locks and their order
+//! are in `sync`.
 
 #![deny(unsafe_op_in_unsafe_fn, unsafe_code)]
 #![warn(missing_docs)]

@@ -64,6 +64,9 @@ impl Way {
                 while let Ok(timeout) = device.next_timeout() {
                     if timeout.is_none_or(|timeout| !timeout.is_zero()) {
                         poll::wait_readable(fd);
+                    } else {
+                        // What is to be done at once may be another thread's to do.
+                        thread::yield_now();
                     }
                     let _ = device.turn(Some(std::time::Duration::ZERO));
                 }

@@ -23,12 +23,6 @@ fn waiting_ends_in_time(lane: Lane) {
     }
 }
 
-fn an_event_loop_rests_while_another_thread_flushes(lane: Lane) {
-    let broker =
-        FakeBroker::start(Answers { connack: Some(0), suback: Some(0), keeps_acks: true, ..Answers::default() });
-    CProgram::start("sharing", lane, &["127.0.0.1", &broker.port().to_string()]).finish();
-}
-
 /// The simulator bans an application that connects too often.
 fn many_devices_come_back_no_faster_than_the_platform_allows(lane: Lane) {
     let (count, window_ms) = if lane == Lane::Valgrind { (15, 1_000) } else { (60, 500) };
@@ -48,8 +42,4 @@ fn many_devices_come_back_no_faster_than_the_platform_allows(lane: Lane) {
 
 over_every_transport!(each_state_has_an_id_and_one_end);
 
-in_every_lane!(
-    waiting_ends_in_time,
-    an_event_loop_rests_while_another_thread_flushes,
-    many_devices_come_back_no_faster_than_the_platform_allows
-);
+in_every_lane!(waiting_ends_in_time, many_devices_come_back_no_faster_than_the_platform_allows);

@@ -206,9 +206,6 @@ impl<'a> Crank<'a> {
             // An observer of the close event has begun anew, and who was woken for it found us still here.
             woken = run.signal();
         }
-        if std::mem::take(&mut run.awaited) && woken.is_ok() {
-            woken = run.own.wake();
-        }
         run.turner = None;
         run.waits_for_delivery = false;
         run.given_back.notify_all();

@@ -84,6 +84,7 @@ pub(crate) fn close_timeout(inner: &Arc<Inner>, timeout: Option<Duration>) -> Re
     match turn_until(inner, until, || inner.outbox.lock().is_empty()) {
         // It was closed already, or by someone else meanwhile.
         Err(e) if e.status == LOSANT_ERR_NOT_RUNNING => {}
+        Err(e) if e.status == LOSANT_ERR_FORKED => return Err(e),
         // What ended the connection was told by its close event; what is left is told below.
         Ok(_) | Err(_) => {
             super::close(inner)?;

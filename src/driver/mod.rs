@@ -43,8 +43,6 @@ pub(crate) struct Run {
     close_requested: bool,
     /// The device is freed: whoever still had it in hand can begin nothing more.
     freed: bool,
-    /// A host's event loop waits for the turner to give the connection back.
-    awaited: bool,
     next: Option<Next>,
     own: own::Place,
     /// Whether the broker has ever accepted this device.
@@ -220,13 +218,8 @@ pub(crate) fn fd(inner: &Arc<Inner>) -> Result<RawFd, Error> {
 }
 
 pub(crate) fn next_timeout(inner: &Arc<Inner>) -> Result<Option<Duration>, Error> {
-    let mut run = inner.run.lock();
+    let run = inner.run.lock();
     run.check_own()?;
-    if run.turner.is_some_and(|turner| turner != thread::here()) {
-        // Nothing can be done here before that thread is through, and it will make the descriptor readable.
-        run.awaited = true;
-        return Ok(None);
-    }
     let woken = inner.woken.load(std::sync::atomic::Ordering::Acquire);
     Ok(match run.next {
         _ if woken || run.close_requested => Some(Duration::ZERO),

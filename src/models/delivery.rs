@@ -1,7 +1,7 @@
 //! Whoever waits for delivery hears of it, whoever turned the loop.
 
-use super::{check, device, device_for, poll, thread, turn_until_closed};
-use crate::{Device, Status::*};
+use super::{check, device, device_for, thread, turn_until_closed};
+use crate::{Device, Status::*, sync::thread::started_and_alive};
 use std::time::Duration;
 
 fn flusher(device: &Device) -> thread::JoinHandle<()> {
@@ -43,26 +43,6 @@ fn flush_while_another_thread_sleeps_in_the_loop() {
         };
         turn_until_closed(&device);
         closer.join().unwrap();
-        device.shut_down();
-    });
-}
-
-/// A host that is told to wait for the descriptor while another thread has the connection hears when it may go on.
-#[test]
-fn flush_beside_a_host_that_polls_the_descriptor() {
-    check(|| {
-        let device = device();
-        device.connect().unwrap();
-        let fd = device.fd().unwrap();
-        let flusher = flusher(&device);
-        for _ in 0..3 {
-            if device.next_timeout().unwrap().is_none() {
-                poll::wait_readable(fd);
-            }
-            let _ = device.turn(Some(Duration::ZERO));
-        }
-        flusher.join().unwrap();
-        device.close().unwrap();
         device.shut_down();
     });
 }
@@ -141,4 +121,40 @@ fn a_loop_beside_a_close_in_its_own_observer() {
         flusher.join().unwrap();
         device.shut_down();
     });
+}
+
+/// Whoever waits when the device is freed is let go.
+fn freed_while_others_wait(begin: impl Fn(&Device) + Send + Sync + 'static) {
+    check(move || {
+        let device = device();
+        begin(&device);
+        let flusher = {
+            let device = device.clone();
+            thread::spawn(move || {
+                let _ = device.send_state("{}", 0);
+                let flushed = device.flush(None).map_err(|e| e.status);
+                assert!(matches!(flushed, Ok(()) | Err(LOSANT_ERR_NOT_RUNNING)), "{flushed:?}");
+            })
+        };
+        let closer = {
+            let device = device.clone();
+            thread::spawn(move || {
+                device.close_timeout(None).unwrap();
+            })
+        };
+        device.shut_down();
+        flusher.join().unwrap();
+        closer.join().unwrap();
+        assert_eq!(started_and_alive().1, 0);
+    });
+}
+
+#[test]
+fn freed_while_others_wait_beside_a_loop() {
+    freed_while_others_wait(|device| device.connect().unwrap());
+}
+
+#[test]
+fn freed_while_others_wait_for_the_background_thread() {
+    freed_while_others_wait(|device| device.start().unwrap());
 }
