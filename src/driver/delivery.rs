@@ -73,6 +73,9 @@ pub(crate) fn flush(inner: &Arc<Inner>, timeout: Option<Duration>) -> Result<(),
     if turn_until(inner, deadline(timeout), || inner.outbox.lock().is_empty())? {
         return Ok(());
     }
+    // A host that polls the descriptor knows a time that may be older than what has been done here.
+    let woken = inner.run.lock().signal();
+    super::report(woken);
     let queued = inner.outbox.lock().counters().queued;
     Err(Error::new(LOSANT_ERR_NOT_DELIVERED, format!("{queued} states are not delivered yet")))
 }
