@@ -17,7 +17,7 @@ use shuttle::{
 };
 use std::{
     any::Any,
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -25,11 +25,11 @@ use std::{
 
 /// Which thread of a model this is; `None` outside of models.
 pub(crate) fn player() -> Option<usize> {
-    shuttle::current::try_get_current_task().map(usize::from)
+    IS_ON.get().then(|| shuttle::current::me().into())
 }
 
 pub(crate) fn is_on() -> bool {
-    player().is_some()
+    IS_ON.get()
 }
 
 /// Plays a model through, under LOSANT_MODEL_RUNS (500) random schedules and as many of another kind. The body must end
@@ -49,11 +49,22 @@ fn play(scheduler: impl Scheduler + 'static, body: Arc<impl Fn() + Send + Sync +
     // The seed tells it all in one line.
     config.failure_persistence = FailurePersistence::None;
     config.max_steps = MaxSteps::FailAfter(20_000);
+    let _off = Off;
     Runner::new(scheduler, config).run(move || {
         RUN.set(PlayedRun::default());
+        IS_ON.set(true);
         body();
-        RUN.set(PlayedRun::default());
+        IS_ON.set(false);
     });
+}
+
+/// Ends the model, also when it has failed.
+struct Off;
+
+impl Drop for Off {
+    fn drop(&mut self) {
+        IS_ON.set(false);
+    }
 }
 
 /// What belongs to one run of a model.
@@ -68,6 +79,7 @@ struct PlayedRun {
 }
 
 thread_local! {
+    static IS_ON: Cell<bool> = const { Cell::new(false) };
     static RUN: RefCell<PlayedRun> = RefCell::default();
 }
 
