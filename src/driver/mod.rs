@@ -39,6 +39,8 @@ pub(crate) struct Run {
     /// Signalled when there is no turner any more.
     given_back: Arc<Condvar>,
     close_requested: bool,
+    /// Freed: a call that found the device just before begins nothing any more, for nobody could end it.
+    over: bool,
     next: Option<Next>,
     own: own::Place,
     /// Whether the broker has ever accepted this device.
@@ -89,6 +91,9 @@ impl Run {
     }
 
     fn check_idle(&self) -> Result<(), Error> {
+        if self.over {
+            return Err(Error::new(LOSANT_ERR_INVALID_HANDLE, "the device has been freed"));
+        }
         if self.is_running() {
             return Err(Error::new(LOSANT_ERR_ALREADY_RUNNING, "the device is already connecting or connected"));
         }
@@ -248,6 +253,7 @@ pub(crate) fn shut_down(inner: &Arc<Inner>) {
 /// device runs any more; it is waited for, so that it can end.
 fn end_now(inner: &Arc<Inner>) {
     let mut run = inner.run.lock();
+    run.over = true;
     if !run.is_running() {
         return;
     }
@@ -286,4 +292,19 @@ pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> R
     // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
     let _ = callers.thread_set_mask();
     spawned.map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{device::Device, status::Status::LOSANT_ERR_INVALID_HANDLE};
+
+    /// As by a thread that has looked the handle up just before another freed it.
+    #[test]
+    fn nothing_begins_after_the_end() {
+        let device = Device::new("d", None).unwrap();
+        device.shut_down();
+        for begun in [device.start(), device.connect(), device.connect_blocking()] {
+            assert_eq!(begun.unwrap_err().status, LOSANT_ERR_INVALID_HANDLE);
+        }
+    }
 }
