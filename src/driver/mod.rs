@@ -300,3 +300,18 @@ pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> R
     let _ = callers.thread_set_mask();
     spawned.map_err(failed)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{device::Device, status::Status::LOSANT_ERR_INVALID_HANDLE};
+
+    /// As by a thread that has looked the handle up just before another freed it.
+    #[test]
+    fn nothing_begins_after_the_end() {
+        let device = Device::new("d", None).unwrap();
+        device.shut_down();
+        for begun in [device.start(), device.connect(), device.connect_blocking()] {
+            assert_eq!(begun.unwrap_err().status, LOSANT_ERR_INVALID_HANDLE);
+        }
+    }
+}

@@ -65,6 +65,10 @@ static struct life *enter(losant_device *device, struct life *life)
 
 static void leave(struct life *life, struct life *outer)
 {
+    if (pick(20) == 0) {
+        /* Long enough for others to come and wait. */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
     depth--;
     calling = outer;
     CHECK(!LOAD(life->over));
