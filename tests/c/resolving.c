@@ -2,22 +2,7 @@
  * HOST PORT: a name server that does not answer holds up nothing: neither the loop, nor close, nor free. The program
  * brings its own getaddrinfo, which waits until it is told to fail.
  */
-#include "check.h"
-
-#include <netdb.h>
-
-static struct latch asked = LATCH_INIT, answer = LATCH_INIT;
-
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **found)
-{
-    (void)service;
-    (void)hints;
-    (void)found;
-    CHECK(strcmp(node, "no-such-host.invalid") == 0);
-    latch_add(&asked, 0);
-    latch_wait(&answer, 1);
-    return EAI_NONAME;
-}
+#include "nameless.h"
 
 static struct latch failed = LATCH_INIT;
 
