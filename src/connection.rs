@@ -12,13 +12,13 @@ mod up;
 use crate::{
     backoff::Backoff,
     connect_limit::{self, Attempt},
-    event::{Event, Happening, Trouble},
+    event::{Event, Happening},
     outbox::Outbox,
     session::{Identity, Incoming, Session},
     status::{Error, Status::*},
     sync::Mutex,
     time::Now,
-    transport::{self, Connecting, Failure, Notify, Stage::*, Stream, Target},
+    transport::{self, Connecting, Notify, Stream, Target},
 };
 use mio::{Registry, Token};
 use publisher::Publisher;
@@ -97,7 +97,7 @@ enum Link {
     Up(Box<Up>),
     /// Until the next attempt.
     Waiting(Instant),
-    Ended(Trouble),
+    Ended(Error),
     /// Up, in a model of the threads around it.
     #[cfg(test)]
     Model(model::Line),
@@ -144,7 +144,7 @@ impl Connection {
     }
 
     /// Why it has ended, if it has.
-    pub fn ended(&self) -> Option<&Trouble> {
+    pub fn ended(&self) -> Option<&Error> {
         match &self.link {
             Link::Ended(why) => Some(why),
             _ => None,
@@ -197,7 +197,7 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self, around: &Surroundings<'_>) -> Result<(), Failure> {
+    fn begin(&mut self, around: &Surroundings<'_>) -> Result<(), Error> {
         #[cfg(test)]
         if crate::sync::model::is_on() {
             self.link = Link::Model(model::Line::new());
@@ -226,13 +226,13 @@ impl Connection {
     }
 
     /// One turn of an established connection.
-    fn converse(&mut self, around: &mut Surroundings<'_>) -> Result<Next, Failure> {
+    fn converse(&mut self, around: &mut Surroundings<'_>) -> Result<Next, Error> {
         let mut rounds = 0;
         loop {
             self.read(around)?;
             let Link::Up(up) = &mut self.link else { return Ok(Next::Now) };
             let stage = up.stage();
-            let pinged = up.session.on_time(around.now.instant).map_err(|error| Failure { stage, error })?;
+            let pinged = up.session.on_time(around.now.instant).map_err(|error| error.at(stage))?;
             let wait = self.fill(pinged, around)?;
             let wrote = self.write(around)?;
             let Link::Up(up) = &self.link else { return Ok(Next::Now) };
@@ -252,7 +252,7 @@ impl Connection {
             && around.outbox.lock().next(around.now.instant).is_ok()
     }
 
-    fn read(&mut self, around: &mut Surroundings<'_>) -> Result<(), Failure> {
+    fn read(&mut self, around: &mut Surroundings<'_>) -> Result<(), Error> {
         let Link::Up(up) = &mut self.link else { return Ok(()) };
         if !up.readable {
             return Ok(());
@@ -271,12 +271,12 @@ impl Connection {
         };
         // What came before an error counts: an acknowledgement saves a resend.
         self.handle_incoming(around);
-        outcome.map_err(|error| Failure { stage, error })
+        outcome.map_err(|error| error.at(stage))
     }
 
     /// Moves states from the outbox into the session's output; when to come again, if the pace
     /// or a missing acknowledgement asks for it. `pinged`: a PINGREQ has just gone into the output.
-    fn fill(&mut self, pinged: bool, around: &Surroundings<'_>) -> Result<Option<Instant>, Failure> {
+    fn fill(&mut self, pinged: bool, around: &Surroundings<'_>) -> Result<Option<Instant>, Error> {
         let Link::Up(up) = &mut self.link else { return Ok(None) };
         let now = around.now.instant;
         let mut outbox = around.outbox.lock();
@@ -286,14 +286,14 @@ impl Connection {
         let patience_ends = outbox.patience_ends(self.plan.identity.keep_alive);
         if patience_ends.is_some_and(|end| now >= end) {
             let why = "the broker goes on answering, but has not acknowledged a state";
-            return Err(Failure { stage: up.stage(), error: Error::new(LOSANT_ERR_NOT_ACKNOWLEDGED, why) });
+            return Err(Error::new(LOSANT_ERR_NOT_ACKNOWLEDGED, why).at(up.stage()));
         }
         let pace = if up.writable { self.publisher.fill(&mut up.session, &mut outbox, around.now) } else { None };
         Ok(pace.into_iter().chain(patience_ends).min())
     }
 
     /// Writes what the network takes; whether it took anything.
-    fn write(&mut self, around: &mut Surroundings<'_>) -> Result<bool, Failure> {
+    fn write(&mut self, around: &mut Surroundings<'_>) -> Result<bool, Error> {
         let Link::Up(up) = &mut self.link else { return Ok(false) };
         let before = up.session.taken();
         let outcome = up.write_output();
@@ -303,28 +303,26 @@ impl Connection {
         }
         match outcome {
             Ok(()) => Ok(taken != before),
-            Err(e) => Err(Failure { stage: up.stage(), error: transport::lost(&e) }),
+            Err(e) => Err(transport::lost(&e).at(up.stage())),
         }
     }
 
     /// The attempt or the connection has failed.
-    fn lost(&mut self, failure: Failure, around: &mut Surroundings<'_>) {
-        let Failure { stage, error: Error { status, detail } } = failure;
+    fn lost(&mut self, failure: Error, around: &mut Surroundings<'_>) {
         self.attempt = None;
         let suspect = {
             let mut outbox = around.outbox.lock();
             outbox.connection_lost();
             outbox.suspect().map(str::to_owned)
         };
-        log::warn!("{}: {detail}", self.plan.identity.client_id);
+        log::warn!("{}: {}", self.plan.identity.client_id, failure.text);
         if let Some(suspect) = suspect {
             let id = &self.plan.identity.client_id;
             log::warn!("{id}: connections end when states of {suspect} are sent: is it a peripheral of this gateway?");
         }
-        let trouble = Trouble { stage, status, text: detail };
-        around.events.push_back(Event::Error(trouble.clone()).into());
+        around.events.push_back(Event::Error(failure.clone()).into());
         let refused = matches!(
-            status,
+            failure.status,
             LOSANT_ERR_PROTOCOL_VERSION | LOSANT_ERR_DEVICE_ID | LOSANT_ERR_CREDENTIALS | LOSANT_ERR_NOT_AUTHORIZED
         );
         let online_since = match &self.link {
@@ -332,7 +330,7 @@ impl Connection {
             _ => None,
         };
         if refused && !self.plan.known_to_broker || self.plan.first_failure_ends && !self.was_online {
-            self.link = Link::Ended(trouble);
+            self.link = Link::Ended(failure);
             return;
         }
         if let Some(since) = online_since {
@@ -359,8 +357,7 @@ impl Connection {
         around.outbox.lock().connection_lost();
         if !matches!(self.link, Link::Ended(_)) {
             self.attempt = None;
-            let text = "closed by request".to_owned();
-            self.link = Link::Ended(Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_OK, text });
+            self.link = Link::Ended(Error::new(LOSANT_OK, "closed by request"));
         }
     }
 }

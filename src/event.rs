@@ -3,8 +3,7 @@
 use crate::{
     outbox::{Outcome, Verdict},
     payload::Command,
-    status::Status,
-    transport::Stage,
+    status::{Error, Status},
 };
 use bytes::Bytes;
 
@@ -60,7 +59,7 @@ pub enum Event {
     /// See [`EventType::LOSANT_EVENT_RECONNECT`].
     Reconnect,
     /// See [`EventType::LOSANT_EVENT_CLOSE`].
-    Close(Trouble),
+    Close(Error),
     /// See [`EventType::LOSANT_EVENT_COMMAND`].
     Command {
         /// The decoded command.
@@ -71,7 +70,7 @@ pub enum Event {
         message: Bytes,
     },
     /// See [`EventType::LOSANT_EVENT_ERROR`].
-    Error(Trouble),
+    Error(Error),
     /// See [`EventType::LOSANT_EVENT_DELIVERED`].
     Delivered {
         /// The state.
@@ -84,17 +83,6 @@ pub enum Event {
         /// Why.
         cause: Status,
     },
-}
-
-/// What went wrong and where; for a close by request, [`Status::LOSANT_OK`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// How far the connection had come.
-    pub stage: Stage,
-    /// The cause.
-    pub status: Status,
-    /// English text about this one case.
-    pub text: String,
 }
 
 impl Event {

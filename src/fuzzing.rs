@@ -4,8 +4,9 @@
 pub use crate::transport::fuzzing::websocket;
 
 use crate::{
+    json::object_fields,
     parse_time,
-    payload::{MAX_PAYLOAD, decode_command, encode_states, object_fields, validate_state},
+    payload::{MAX_PAYLOAD, decode_command, encode_states, validate_state},
     session::{Identity, Incoming, Session},
     status::Status,
 };
@@ -87,7 +88,7 @@ pub fn state(data: &[u8]) {
     let (time_ms, Ok(text)) = (i64::from_le_bytes(*time_ms), std::str::from_utf8(text)) else { return };
     let json = match validate_state(text) {
         Ok(json) => json,
-        Err(e) => return assert!(e.detail.len() < 1000, "{} bytes of error", e.detail.len()),
+        Err(e) => return assert!(e.text.len() < 1000, "{} bytes of error", e.text.len()),
     };
     let mut message = BytesMut::new();
     encode_states(&mut message, [(json, time_ms)].into_iter());
@@ -116,7 +117,7 @@ pub fn time(data: &[u8]) {
                 }
             }
         }
-        Err(e) => assert!(e.detail.len() < 2000, "{} bytes of error", e.detail.len()),
+        Err(e) => assert!(e.text.len() < 2000, "{} bytes of error", e.text.len()),
     }
 }
 

@@ -23,6 +23,7 @@ mod event;
 pub mod ffi;
 #[cfg(any(fuzzing, test))]
 pub mod fuzzing;
+mod json;
 #[cfg(test)]
 mod models;
 mod observers;
@@ -40,11 +41,10 @@ mod transport;
 
 pub use connect_limit::set_connect_limit;
 pub use device::Device;
-pub use event::{Event, EventType, Trouble};
+pub use event::{Event, EventType};
 pub use observers::{Callback, ObserverId};
 pub use options::Transport;
 pub use outbox::{Counters, WhenFull};
 pub use payload::Command;
-pub use status::{Error, Status};
+pub use status::{Error, Stage, Status};
 pub use time::parse_time;
-pub use transport::Stage;

@@ -209,7 +209,7 @@ mod tests {
         for id in ["", "a/b", "a+", "#", "a\n", "\u{0}"] {
             let error = check_device_id("device_id", id).unwrap_err();
             assert_eq!(error.status, LOSANT_ERR_INVALID_ARGUMENT, "{id}");
-            assert!(error.detail.starts_with("device_id "), "{error}");
+            assert!(error.text.starts_with("device_id "), "{error}");
         }
     }
 

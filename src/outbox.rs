@@ -15,7 +15,7 @@ pub use limits::WhenFull;
 pub(crate) use outcome::{Outcome, Verdict};
 
 use crate::{
-    pacer::{Pace, Turn},
+    pacer::{Pace, Permit},
     payload::MAX_PAYLOAD,
     status::{Error, Status::*},
     time::Stamp,
@@ -235,10 +235,10 @@ impl Outbox {
             return Err(None);
         }
         let merging = self.limits.merge > 0;
-        let connection = match self.pace.turn(now, merging) {
-            Turn::Now(alone) => alone,
-            Turn::At(when) => return Err(Some(when)),
-            Turn::Later => return Err(None),
+        let connection = match self.pace.permit(now, merging) {
+            Permit::Now(alone) => alone,
+            Permit::At(when) => return Err(Some(when)),
+            Permit::Later => return Err(None),
         };
         let mut soonest: Option<Instant> = None;
         let lanes = self.lanes.len();
@@ -252,14 +252,14 @@ impl Outbox {
                 if lane.waiting.is_empty() || lane.is_suspect() != suspects {
                     continue;
                 }
-                match lane.turn(now, merging) {
-                    Turn::Now(alone) => {
+                match lane.permit(now, merging) {
+                    Permit::Now(alone) => {
                         let must_merge = merging && lane.waiting.len() > alone.min(connection);
                         let states = if must_merge { lane.fitting(self.batch.min(self.limits.merge)) } else { 1 };
                         return Ok(Load { lane: place, states });
                     }
-                    Turn::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
-                    Turn::Later => {}
+                    Permit::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
+                    Permit::Later => {}
                 }
             }
         }

@@ -98,7 +98,7 @@ impl Window {
 
 /// Whether a message may set out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Permit {
     /// This many may, at once, one by one.
     Now(usize),
     /// At this time at the latest.
@@ -127,30 +127,30 @@ impl Pace {
     }
 
     /// Whether a message may set out. `spread`: hold back the last third.
-    pub fn turn(&mut self, now: Instant, spread: bool) -> Turn {
+    pub fn permit(&mut self, now: Instant, spread: bool) -> Permit {
         let limit = self.window.rate.messages;
         if limit == 0 {
-            return Turn::Now(usize::MAX);
+            return Permit::Now(usize::MAX);
         }
         let used = self.window.used(now);
         // Of a very small limit, the rush is all.
         let rush = if spread { limit - limit / 3 } else { limit };
         if used < rush {
-            return Turn::Now(rush - used);
+            return Permit::Now(rush - used);
         }
         let rush_again = self.window.falls_below(rush);
         let next = if used < limit {
             let gap = self.window.rate.window / u32::try_from(limit - rush).unwrap_or(u32::MAX);
             let due = self.last.map_or(now, |last| last + gap);
             if due <= now {
-                return Turn::Now(1);
+                return Permit::Now(1);
             }
             Some(rush_again.map_or(due, |again| again.min(due)))
         } else {
             // With an evenly spread rest, one falls out of the window when the next is due.
             self.window.falls_below(limit)
         };
-        next.map_or(Turn::Later, Turn::At)
+        next.map_or(Permit::Later, Permit::At)
     }
 
     /// A message sets out.
@@ -179,7 +179,7 @@ mod tests {
                 pace.window().arrived(begin + sent[arrived] + latency);
                 arrived += 1;
             }
-            while let Turn::Now(_) = pace.turn(begin + at, spread) {
+            while let Permit::Now(_) = pace.permit(begin + at, spread) {
                 pace.set_out(begin + at);
                 sent.push(at);
             }
@@ -210,7 +210,7 @@ mod tests {
         let (begin, mut pace) = (Instant::now(), Pace::new(RATE));
         for second in 0..1000 {
             let now = begin + Duration::from_secs(second);
-            assert!(matches!(pace.turn(now, true), Turn::Now(_)), "{second}");
+            assert!(matches!(pace.permit(now, true), Permit::Now(_)), "{second}");
             pace.set_out(now);
             pace.window().arrived(now + Duration::from_millis(200));
         }
@@ -220,17 +220,17 @@ mod tests {
     fn what_is_under_way_counts_until_it_has_arrived() {
         let (begin, mut pace) = (Instant::now(), Pace::new(Rate { messages: 1, window: WINDOW }));
         pace.set_out(begin);
-        assert_eq!(pace.turn(begin + 100 * WINDOW, true), Turn::Later);
+        assert_eq!(pace.permit(begin + 100 * WINDOW, true), Permit::Later);
         pace.window().all_arrived(begin + 100 * WINDOW);
-        assert_eq!(pace.turn(begin + 100 * WINDOW, true), Turn::At(begin + 101 * WINDOW));
-        assert_eq!(pace.turn(begin + 101 * WINDOW, true), Turn::Now(1));
+        assert_eq!(pace.permit(begin + 100 * WINDOW, true), Permit::At(begin + 101 * WINDOW));
+        assert_eq!(pace.permit(begin + 101 * WINDOW, true), Permit::Now(1));
     }
 
     #[test]
     fn no_limit_counts_nothing() {
         let (begin, mut pace) = (Instant::now(), Pace::new(Rate { messages: 0, window: WINDOW }));
         for _ in 0..1000 {
-            assert_eq!(pace.turn(begin, true), Turn::Now(usize::MAX));
+            assert_eq!(pace.permit(begin, true), Permit::Now(usize::MAX));
             pace.set_out(begin);
         }
         pace.window().arrived(begin);
@@ -257,13 +257,13 @@ mod tests {
                     while under_way.front().is_some_and(|at| *at <= now) {
                         pace.window().arrived(under_way.pop_front().unwrap());
                     }
-                    match pace.turn(now, spread) {
-                        Turn::Now(_) => break,
-                        Turn::At(when) => {
+                    match pace.permit(now, spread) {
+                        Permit::Now(_) => break,
+                        Permit::At(when) => {
                             prop_assert!(when > now);
                             now = under_way.front().map_or(when, |at| when.min(*at));
                         }
-                        Turn::Later => now = *under_way.front().expect("something is under way"),
+                        Permit::Later => now = *under_way.front().expect("something is under way"),
                     }
                 }
                 pace.set_out(now);

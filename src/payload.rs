@@ -4,16 +4,13 @@
 //! `{"name": "…", "payload": any, "time": {"$date": …}}` on `losant/ID/command`, in extended JSON.
 
 use crate::{
+    json::{excerpt, json_string, object_fields},
     status::{Error, Status::*},
     time::parse_time,
 };
 use bytes::{BufMut, BytesMut};
-use serde::{
-    Deserializer,
-    de::{self, IgnoredAny, MapAccess, Visitor},
-};
-use serde_json::value::RawValue;
-use std::{fmt, io::Write};
+use serde::de::IgnoredAny;
+use std::io::Write;
 
 /// Largest message payload that the platform takes.
 pub(crate) const MAX_PAYLOAD: usize = 262_144;
@@ -23,9 +20,6 @@ pub(crate) const FRAME: usize = 38;
 
 /// A command nested deeper is malformed: many a JSON parser of a host would overrun its stack on it.
 const MAX_DEPTH: usize = 1000;
-
-/// A command has three fields. More are passed over, but not without end: each takes 40 bytes of memory for as few as 5.
-const MAX_FIELDS: usize = 100;
 
 /// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
 pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
@@ -96,40 +90,6 @@ pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command,
     Ok(Command { name, payload, time, time_ms })
 }
 
-/// The fields of the JSON object `json`, each with the text of its value.
-pub(crate) fn object_fields(json: &str) -> Result<Vec<(String, &str)>, serde_json::Error> {
-    struct Fields;
-
-    impl<'de> Visitor<'de> for Fields {
-        type Value = Vec<(String, &'de str)>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut fields = Vec::new();
-            while let Some((key, value)) = map.next_entry::<String, &RawValue>()? {
-                if fields.len() == MAX_FIELDS {
-                    return Err(de::Error::custom(format_args!("more than {MAX_FIELDS} fields")));
-                }
-                fields.push((key, value.get()));
-            }
-            Ok(fields)
-        }
-    }
-
-    let mut json = serde_json::Deserializer::from_str(json);
-    let fields = json.deserialize_map(Fields)?;
-    json.end()?;
-    Ok(fields)
-}
-
-/// The content of a JSON string, if it is one.
-pub(crate) fn json_string(json: &str) -> Option<String> {
-    if json.starts_with('"') { serde_json::from_str(json).ok() } else { None }
-}
-
 /// Turns every `{"$undefined": …}` at any depth into `null` and leaves all other bytes as they are. `json` is valid, so
 /// brackets match and need no names. `None` if it is nested deeper than [`MAX_DEPTH`].
 fn replace_undefined(json: &str) -> Option<String> {
@@ -188,11 +148,6 @@ fn string_len(json: &str) -> usize {
     bytes.len()
 }
 
-/// The beginning of a text from outside, for an error or the log: enough to recognise it, and no flood.
-pub(crate) fn excerpt(text: &str) -> String {
-    text.chars().take(100).collect()
-}
-
 fn json_trim_start(json: &str) -> &str {
     json.trim_start_matches([' ', '\t', '\r', '\n'])
 }
@@ -200,6 +155,7 @@ fn json_trim_start(json: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::MAX_FIELDS;
 
     #[test]
     fn a_state_is_any_json_object() {
@@ -220,7 +176,7 @@ mod tests {
         ] {
             assert_eq!(validate_state(json).map_err(|e| e.status), Err(status), "{json}");
         }
-        let detail = validate_state("{\"a\":1").map_err(|e| e.detail).unwrap_err();
+        let detail = validate_state("{\"a\":1").map_err(|e| e.text).unwrap_err();
         assert!(detail.starts_with("state is not JSON: EOF while parsing an object at line 1"), "{detail}");
     }
 

@@ -241,24 +241,53 @@ impl fmt::Display for Status {
     }
 }
 
-/// A status with the detail that belongs to this one failure, for example which argument and why.
+/// How far a connection had come when something happened to it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(non_camel_case_types, reason = "the C names, so that one search finds every use")]
+pub enum Stage {
+    /// Not about a connection.
+    LOSANT_STAGE_NONE = 0,
+    /// Looking up the host name.
+    LOSANT_STAGE_RESOLVE = 1,
+    /// Opening the TCP connection.
+    LOSANT_STAGE_TCP = 2,
+    /// TLS handshake.
+    LOSANT_STAGE_TLS = 3,
+    /// WebSocket handshake.
+    LOSANT_STAGE_WEBSOCKET = 4,
+    /// MQTT CONNECT and SUBSCRIBE.
+    LOSANT_STAGE_MQTT = 5,
+    /// The connection was complete.
+    LOSANT_STAGE_ONLINE = 6,
+}
+
+/// What went wrong: the one form of it, from the transport to the observers. In a close event with
+/// [`Status::LOSANT_OK`] it is an end by request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     /// The cause.
     pub status: Status,
-    /// English text about this one failure. Never holds a key or secret.
-    pub detail: String,
+    /// How far the connection had come; [`Stage::LOSANT_STAGE_NONE`] for what is not about a connection.
+    pub stage: Stage,
+    /// English text about this one case, for example which argument and why. Never holds a key or a secret.
+    pub text: String,
 }
 
 impl Error {
-    pub(crate) fn new(status: Status, detail: impl Into<String>) -> Self {
-        Error { status, detail: detail.into() }
+    pub(crate) fn new(status: Status, text: impl Into<String>) -> Self {
+        Error { status, stage: Stage::LOSANT_STAGE_NONE, text: text.into() }
+    }
+
+    /// Tells how far the connection had come.
+    pub(crate) fn at(self, stage: Stage) -> Self {
+        Error { stage, ..self }
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.detail)
+        f.write_str(&self.text)
     }
 }
 

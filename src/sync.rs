@@ -25,6 +25,22 @@ pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(test))]
 pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
+use crate::status::{Error, Status::LOSANT_ERR_SYSTEM};
+use nix::sys::signal::{SigSet, SigmaskHow};
+use std::io;
+
+/// Starts a thread of the library: named, and with every signal blocked, so that the host's handlers run on the host's
+/// threads.
+pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> Result<thread::JoinHandle<()>, Error> {
+    let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot start a thread: {e}"));
+    // The new thread inherits this mask; there is no moment at which it has another.
+    let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
+    let spawned = thread::spawn(name, body);
+    // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
+    let _ = callers.thread_set_mask();
+    spawned.map_err(failed)
+}
+
 /// User code is about to run, so no lock may be held.
 #[cfg(not(any(test, debug_assertions)))]
 pub(crate) fn check_unlocked() {}

@@ -3,7 +3,7 @@
 //! Everything that depends on time takes a [`Now`], so that tests can pass any they like.
 
 use crate::{
-    payload::{excerpt, json_string, object_fields},
+    json::{excerpt, json_string, object_fields},
     status::{Error, Status::LOSANT_ERR_INVALID_TIME},
 };
 use ::time::{OffsetDateTime, format_description::well_known::Rfc3339};

@@ -204,7 +204,7 @@ fn a_refused_websocket_is_told_with_its_http_status() {
     let port = websocket_server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
     let error = device(Listener::Ws, port).connect_blocking().unwrap_err();
     assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
-    assert!(error.detail.contains("404 Not Found"), "{error}");
+    assert!(error.text.contains("404 Not Found"), "{error}");
 }
 
 /// A WebSocket server that speaks just enough MQTT, and frames it as the closure wants.
@@ -339,7 +339,7 @@ fn a_device_bound_to_an_interface_uses_it() {
     device.add_observer(LOSANT_EVENT_CONNECT, |device, _| device.close().unwrap());
     device.set_interface(Some("nosuch0")).unwrap();
     let error = device.connect_blocking().unwrap_err();
-    assert!(error.detail.contains("nosuch0"), "{error}");
+    assert!(error.text.contains("nosuch0"), "{error}");
     device.set_interface(Some("lo")).unwrap();
     device.connect_blocking().unwrap();
 }

@@ -41,7 +41,7 @@ fn assert_refused_at(port: u16, ca: &str, status: Status) {
     let error = failure(&device);
     assert_eq!(error.status, status, "{error}");
     let Event::Error(trouble) = heard.recv().unwrap() else { panic!("not an error") };
-    assert_eq!((trouble.stage, trouble.status, &trouble.text), (LOSANT_STAGE_TLS, status, &error.detail));
+    assert_eq!((trouble.stage, trouble.status, &trouble.text), (LOSANT_STAGE_TLS, status, &error.text));
     assert!(!trouble.text.contains(SECRET) && !trouble.text.contains(KEY));
 }
 
@@ -124,7 +124,7 @@ fn a_ca_file_is_read_at_each_connection() {
 
     let error = failure(&device);
     assert_eq!(error.status, LOSANT_ERR_CERTIFICATE_FILE, "{error}");
-    assert!(error.detail.contains("rotated.pem"), "{error}");
+    assert!(error.text.contains("rotated.pem"), "{error}");
 
     fs::copy(broker.ca_file(), &file).unwrap();
     connects(&device);

@@ -2,11 +2,11 @@
 
 use super::{Connection, Link, Surroundings};
 use crate::{
-    event::{Event, Trouble},
-    payload::{decode_command, excerpt},
+    event::Event,
+    json::excerpt,
+    payload::decode_command,
     session::Incoming,
-    status::Status::*,
-    transport::Stage::*,
+    status::{Error, Stage::*, Status::*},
 };
 use bytes::Bytes;
 
@@ -54,8 +54,8 @@ impl Connection {
         if refused {
             let text = format!("the broker refused the subscription to {}", self.plan.identity.command_topic);
             log::warn!("{}: {text}", self.plan.identity.client_id);
-            let status = LOSANT_ERR_SUBSCRIBE_REFUSED;
-            around.events.push_back(Event::Error(Trouble { stage: LOSANT_STAGE_MQTT, status, text }).into());
+            let refusal = Error::new(LOSANT_ERR_SUBSCRIBE_REFUSED, text).at(LOSANT_STAGE_MQTT);
+            around.events.push_back(Event::Error(refusal).into());
         }
         log::info!(
             "{}: connected to {}:{}",

@@ -2,10 +2,8 @@
 
 use crate::{
     session::Session,
-    transport::{
-        Stage::{self, *},
-        Stream,
-    },
+    status::Stage::{self, *},
+    transport::Stream,
 };
 use std::{
     io::{self, Write},

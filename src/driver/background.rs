@@ -1,6 +1,6 @@
 //! The one background thread that all started devices share. It begins with the first and ends with the last.
 
-use super::{Crank, report, spawn_quiet};
+use super::{Crank, report};
 use crate::{
     connection::{Next, Readiness},
     defect,
@@ -8,7 +8,7 @@ use crate::{
     process::{PerProcess, ProcessId},
     status::{Error, Status::*},
     sync::{
-        Condvar, Mutex, Poll, Rank, Ranked, Waker,
+        Condvar, Mutex, Poll, Rank, Ranked, Waker, spawn_quiet,
         thread::{self, JoinHandle},
     },
 };

@@ -10,12 +10,11 @@ use crate::{
     connection::{Connection, Next, Readiness, Surroundings},
     defect,
     device::{Device, Inner},
-    event::{Event, Happening, Trouble},
+    event::{Event, Happening},
     process::ProcessId,
     status::{Error, Status::*},
     sync::{MutexGuard, thread},
     time::Now,
-    transport::Stage::*,
 };
 use mio::Token;
 use std::{
@@ -164,10 +163,10 @@ impl<'a> Crank<'a> {
     }
 
     /// From here on the device is idle, so that an observer of the close event may connect it again.
-    fn end(&mut self, why: &Trouble) {
+    fn end(&mut self, why: &Error) {
         self.outcome = Some(match why.status {
             LOSANT_OK => Ok(()),
-            status => Err(Error::new(status, why.text.clone())),
+            _ => Err(why.clone()),
         });
         let known = self.connection.take().is_some_and(|connection| connection.known_to_broker());
         let woken = self.inner.run.lock().settle(known);
@@ -220,11 +219,11 @@ pub(super) fn forked() -> Error {
 }
 
 /// What a defect means for a device. What it has accepted stays accepted.
-fn failed(inner: &Inner, what: &str) -> Trouble {
+fn failed(inner: &Inner, what: &str) -> Error {
     inner.outbox.lock().connection_lost();
     let text = format!("a defect in liblosant ended the connection, please report it: {what}");
     log::error!("{}: {text}", inner.id);
-    Trouble { stage: LOSANT_STAGE_NONE, status: LOSANT_ERR_INTERNAL, text }
+    Error::new(LOSANT_ERR_INTERNAL, text)
 }
 
 impl Drop for Crank<'_> {

@@ -15,12 +15,11 @@ use crate::{
     status::{Error, Status::*},
     sync::{
         Condvar, MutexGuard, Rank, Ranked,
-        thread::{self, JoinHandle, ThreadId},
+        thread::{self, ThreadId},
     },
 };
 use crank::Crank;
 pub(crate) use delivery::{Turns, close_timeout, flush};
-use nix::sys::signal::{SigSet, SigmaskHow};
 use own::OwnPoll;
 use std::{
     io,
@@ -287,18 +286,6 @@ pub(crate) fn report(woken: io::Result<()>) {
     if let Err(e) = woken {
         log::error!("cannot wake the thread that waits for the network: {e}");
     }
-}
-
-/// Starts a thread of the library: named, and with every signal blocked, so that the host's handlers run on the host's
-/// threads.
-pub(crate) fn spawn_quiet(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
-    let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot start a thread: {e}"));
-    // The new thread inherits this mask; there is no moment at which it has another.
-    let callers = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK).map_err(|e| failed(e.into()))?;
-    let spawned = thread::spawn(name, body);
-    // Fails only for arguments that these are not; not a case for the log, as the caller holds locks.
-    let _ = callers.thread_set_mask();
-    spawned.map_err(failed)
 }
 
 #[cfg(test)]

@@ -2,9 +2,8 @@
 
 use super::{handle::losant_device, text::OutText};
 use crate::{
-    event::{Event, EventType, Trouble},
-    status::Status,
-    transport::Stage,
+    event::{Event, EventType},
+    status::{Error, Stage, Status},
 };
 use std::{
     ffi::{c_char, c_void},
@@ -109,7 +108,7 @@ pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&lo
     };
     match event {
         Event::Connect | Event::Reconnect => {}
-        Event::Close(Trouble { stage, status, text }) | Event::Error(Trouble { stage, status, text }) => {
+        Event::Close(Error { stage, status, text }) | Event::Error(Error { stage, status, text }) => {
             (view.stage, view.status) = (*stage, *status);
             (view.text, view.text_len) = lend(text.as_bytes());
         }
@@ -129,10 +128,10 @@ pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&lo
 
 impl EventType {
     /// The type that C names by number.
-    pub(super) fn from_argument(number: i32) -> Result<Self, crate::Error> {
+    pub(super) fn from_argument(number: i32) -> Result<Self, Error> {
         EventType::from_code(number).ok_or_else(|| {
             let detail = format!("event is {number}, which is no losant_event_type");
-            crate::Error::new(Status::LOSANT_ERR_INVALID_ARGUMENT, detail)
+            Error::new(Status::LOSANT_ERR_INVALID_ARGUMENT, detail)
         })
     }
 }

@@ -30,7 +30,7 @@ fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Statu
         Ok(Err(failure)) => failure,
         Err(what) => contained(&what),
     };
-    ::log::error!("{function}: {}", failure.detail);
+    ::log::error!("{function}: {}", failure.text);
     failure.status
 }
 
@@ -38,7 +38,7 @@ fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Statu
 pub(super) fn guard_or<T>(fallback: T, function: &str, body: impl FnOnce() -> T) -> T {
     defect::keep_quiet();
     defect::contain(body).unwrap_or_else(|what| {
-        ::log::error!("{function}: {}", contained(&what).detail);
+        ::log::error!("{function}: {}", contained(&what).text);
         fallback
     })
 }

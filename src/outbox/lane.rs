@@ -2,7 +2,7 @@
 
 use super::Entry;
 use crate::{
-    pacer::{Pace, Rate, Turn},
+    pacer::{Pace, Permit, Rate},
     payload::FRAME,
 };
 use std::{collections::VecDeque, time::Instant};
@@ -50,8 +50,8 @@ impl Lane {
 
     /// Whether a message may go out on this topic. Those of the last third of a window are spread only where merging
     /// makes up for it.
-    pub fn turn(&mut self, now: Instant, merging: bool) -> Turn {
-        self.pace.turn(now, merging)
+    pub fn permit(&mut self, now: Instant, merging: bool) -> Permit {
+        self.pace.permit(now, merging)
     }
 
     /// How many of the waiting states, at least one, fit into an array of this many bytes.

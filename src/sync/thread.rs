@@ -18,7 +18,7 @@ pub(crate) fn is_here(thread: &JoinHandle<()>) -> bool {
 }
 
 /// Starts a thread.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(super) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).stack_size(256 * 1024).spawn(body)
 }
 

@@ -1,16 +1,18 @@
 //! From a host name to a stream, under one deadline.
 
 use super::{
-    Failure, Notify,
-    Stage::{self, *},
-    Stream, fault,
+    Notify, Stream, fault,
     resolve::Resolution,
     socket::Socket,
     stream::Plain,
     tls::{self, Trust},
     websocket::{self, Opened, Opening},
 };
-use crate::status::{Error, Status::*};
+use crate::status::{
+    Error,
+    Stage::{self, *},
+    Status::*,
+};
 use mio::{Interest, Registry, Token, net::TcpStream};
 use native_tls::{HandshakeError, MidHandshakeTlsStream};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
@@ -80,18 +82,17 @@ enum Outcome {
 }
 
 impl Connecting {
-    pub fn start(target: Target, deadline: Instant, notify: Notify) -> Result<Self, Failure> {
+    pub fn start(target: Target, deadline: Instant, notify: Notify) -> Result<Self, Error> {
         let stage = LOSANT_STAGE_RESOLVE;
-        let resolution =
-            Resolution::start(target.bare_host(), target.port, notify).map_err(|error| Failure { stage, error })?;
+        let resolution = Resolution::start(target.bare_host(), target.port, notify).map_err(|error| error.at(stage))?;
         Ok(Connecting { target, deadline, stage, step: Step::Resolve(resolution) })
     }
 
     /// Goes as far as it can without waiting. `None`: call again when the socket is ready, when the resolver notifies,
     /// or at [`Self::deadline`].
-    pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> Result<Option<Stream>, Failure> {
+    pub fn advance(&mut self, registry: &Registry, token: Token, now: Instant) -> Result<Option<Stream>, Error> {
         if now >= self.deadline {
-            return Err(Failure { stage: self.stage, error: self.timed_out() });
+            return Err(self.timed_out().at(self.stage));
         }
         loop {
             let step = std::mem::replace(&mut self.step, Step::Taken);
@@ -102,7 +103,7 @@ impl Connecting {
                 }
                 Ok(Outcome::Go(step)) => self.step = step,
                 Ok(Outcome::Arrived(stream)) => return Ok(Some(stream)),
-                Err(error) => return Err(Failure { stage: self.stage, error }),
+                Err(error) => return Err(error.at(self.stage)),
             }
         }
     }
@@ -295,7 +296,7 @@ mod tests {
         let registry = poll.registry().try_clone().unwrap();
         let mut arrived = |now| {
             let outcome = connecting.advance(&registry, Token(0), now);
-            outcome.map_err(|failure| failure.error).unwrap().is_some()
+            outcome.unwrap().is_some()
         };
         assert!(!arrived(begin));
         assert!(!arrived(begin + 9 * second), "it still has its half of the time");
@@ -317,7 +318,7 @@ mod tests {
         assert!(matches!(connecting.advance(poll.registry(), Token(0), begin), Ok(None)));
         assert_eq!(connecting.deadline(), begin + 20 * second);
         let outcome = connecting.advance(poll.registry(), Token(0), begin + 20 * second);
-        let failure = outcome.err().map(|failure| (failure.stage, failure.error.status));
+        let failure = outcome.err().map(|failure| (failure.stage, failure.status));
         assert_eq!(failure, Some((LOSANT_STAGE_TCP, LOSANT_ERR_TIMED_OUT)));
     }
 }

@@ -31,7 +31,7 @@ fn converse(answer: &[u8], size: usize) -> Option<Vec<u8>> {
             Ok(Opened::Yes(stream)) => break stream,
             Ok(Opened::NotYet(opening)) => opened = opening.advance(),
             Err(e) => {
-                assert!(e.detail.len() < 1000, "{} bytes of error", e.detail.len());
+                assert!(e.text.len() < 1000, "{} bytes of error", e.text.len());
                 return None;
             }
         }

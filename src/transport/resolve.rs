@@ -3,9 +3,8 @@
 
 use super::Notify;
 use crate::{
-    driver::spawn_quiet,
     status::{Error, Status::*},
-    sync::{Mutex, Rank, Ranked},
+    sync::{Mutex, Rank, Ranked, spawn_quiet},
 };
 use std::{
     net::{IpAddr, SocketAddr, ToSocketAddrs},

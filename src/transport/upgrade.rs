@@ -3,7 +3,7 @@
 //! tungstenite's own needs the whole `http` crate, a tenth of this library.
 
 use crate::{
-    payload::excerpt,
+    json::excerpt,
     status::{Error, Status::*},
 };
 use openssl::{base64, rand::rand_bytes, sha::sha1};

@@ -46,7 +46,7 @@ pub(crate) fn is_here(thread: &JoinHandle<()>) -> bool {
     }
 }
 
-pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(in crate::sync) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     if !super::is_on() {
         return thread::Builder::new().name(name.to_owned()).spawn(body).map(JoinHandle::Real);
     }
