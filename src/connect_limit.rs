@@ -3,10 +3,8 @@
 //! every outage.
 
 use crate::{
-    options::{DAY_MS, check_range, check_size},
     pacer::{Rate, Window},
     process::PerProcess,
-    status::Error,
     sync::{Mutex, Rank, Ranked},
 };
 use std::time::{Duration, Instant};
@@ -37,13 +35,9 @@ const PLATFORM: Rate = Rate { messages: 300, window: Duration::from_secs(15) };
 
 static LIMIT: PerProcess<Limit> = PerProcess::new(Limit::new(PLATFORM));
 
-/// Sets how many connections the whole process may begin in any window of `window_ms`, over all devices: up to 100,000,
-/// 0 for no limit; 1 ms to a day. The defaults are Losant's limit for one application: 300, 15,000.
-pub fn set_connect_limit(attempts: u32, window_ms: u64) -> Result<(), Error> {
-    let messages = check_size("attempts", "", attempts.into(), 0..=100_000)?;
-    check_range("window_ms", "ms", window_ms, 1..=DAY_MS)?;
-    LIMIT.get().window.lock().set_rate(Rate { messages, window: Duration::from_millis(window_ms) });
-    Ok(())
+/// Sets how many connections the whole process may begin in any window.
+pub(crate) fn set_rate(rate: Rate) {
+    LIMIT.get().window.lock().set_rate(rate);
 }
 
 /// Begins an attempt, or tells when to ask again. `random` is uniform in 0..1: those who wait do not all ask at once.

@@ -36,30 +36,3 @@ pub(crate) fn keep_quiet() {
         }));
     });
 }
-
-/// Where a test can have a defect.
-#[cfg(test)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
-    /// A device's work on its connection.
-    Work,
-    /// The background thread's own work.
-    Thread,
-}
-
-/// A defect that a test has put into one device; it strikes once.
-#[cfg(test)]
-#[derive(Default)]
-pub(crate) struct Injected(parking_lot::Mutex<Option<Place>>);
-
-#[cfg(test)]
-impl Injected {
-    pub fn put(&self, place: Place) {
-        *self.0.lock() = Some(place);
-    }
-
-    pub fn strike(&self, place: Place) {
-        let found = self.0.lock().take_if(|wanted| *wanted == place);
-        assert!(found.is_none(), "injected");
-    }
-}

@@ -4,8 +4,8 @@ use crate::{
     outbox::{Outcome, Verdict},
     payload::Command,
     status::{Error, Status},
+    text::CText,
 };
-use bytes::Bytes;
 
 /// What an observer can listen for.
 #[repr(C)]
@@ -65,9 +65,9 @@ pub enum Event {
         /// The decoded command.
         command: Command,
         /// The MQTT topic it came on.
-        topic: String,
+        topic: CText,
         /// The MQTT payload as it came.
-        message: Bytes,
+        message: CText,
     },
     /// See [`EventType::LOSANT_EVENT_ERROR`].
     Error(Error),
@@ -102,15 +102,15 @@ impl Event {
 
 /// What waits to be told, in order.
 #[derive(Debug)]
-pub(crate) enum Happening {
+pub(crate) enum PendingEvent {
     Event(Event),
     /// One event for each state in it: thousands of them may be delivered at once.
     Outcome(Outcome),
 }
 
-impl From<Event> for Happening {
+impl From<Event> for PendingEvent {
     fn from(event: Event) -> Self {
-        Happening::Event(event)
+        PendingEvent::Event(event)
     }
 }
 

@@ -5,28 +5,24 @@
 //! drives it runs on the caller's thread, in the caller's event loop, or on one background thread shared by all devices.
 //!
 //! From the outside in: [`mod@ffi`] is the C interface (`include/losant.h` is generated from it); `device` the safe Rust
-//! API; `driver` turns the crank; `connection` lives one device's connection; `session`, `outbox`, `pacer`,
-//! `payload` and `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream. Locks and their order
-//! are in `sync`.
+//! API; `engine` runs the loop; `connection` is one device's link for life; `session`, `outbox`, `pacer`, `payload` and
+//! `backoff` hold the rules, free of I/O and clocks; `transport` brings the byte stream. ARCHITECTURE.md has the layers, the
+//! order of locks, and the way of a state out and of a command in.
 
 #![deny(unsafe_op_in_unsafe_fn, unsafe_code)]
 #![warn(missing_docs)]
 
 mod backoff;
+mod callback;
 mod connect_limit;
 mod connection;
 mod defect;
 mod device;
-mod driver;
+mod engine;
 mod event;
 #[allow(unsafe_code, reason = "the C boundary is the one place for it")]
 pub mod ffi;
-#[cfg(any(fuzzing, test))]
-pub mod fuzzing;
 mod json;
-#[cfg(test)]
-mod models;
-mod observers;
 mod options;
 mod outbox;
 mod pacer;
@@ -36,15 +32,18 @@ mod process;
 mod session;
 mod status;
 mod sync;
+#[cfg(any(fuzzing, test))]
+#[allow(unsafe_code, reason = "the C interface is driven as C drives it")]
+pub mod testing;
+mod text;
 mod time;
 mod transport;
 
-pub use connect_limit::set_connect_limit;
-pub use device::Device;
+pub use device::{Device, ObserverId, set_connect_limit};
 pub use event::{Event, EventType};
-pub use observers::{Callback, ObserverId};
 pub use options::Transport;
 pub use outbox::{Counters, WhenFull};
 pub use payload::Command;
 pub use status::{Error, Stage, Status};
+pub use text::CText;
 pub use time::parse_time;

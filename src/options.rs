@@ -185,7 +185,7 @@ pub(crate) fn check_range(
     Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} is {value} {unit}; it must be {low} to {high} {unit}")))
 }
 
-/// The same for a number of things in memory.
+/// Checks that a number of things in memory is within its documented range.
 pub(crate) fn check_size(
     name: &str,
     unit: &str,

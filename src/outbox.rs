@@ -139,9 +139,19 @@ impl Outbox {
         self.outcomes.wanted = true;
     }
 
-    /// The verdicts since the last time.
+    /// The verdicts since the last time; to be followed by [`Self::outcomes_told`].
     pub fn take_outcomes(&mut self) -> VecDeque<Outcome> {
         self.outcomes.take()
+    }
+
+    /// The observers have heard of all verdicts that were taken.
+    pub fn outcomes_told(&mut self) {
+        self.outcomes.telling = false;
+    }
+
+    /// Whether observers have still to hear of a verdict.
+    pub fn has_untold_outcomes(&self) -> bool {
+        self.outcomes.are_untold()
     }
 
     /// Takes a state, the device's own or a peripheral's: its id, and how many older ones had to go.

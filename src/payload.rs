@@ -6,6 +6,7 @@
 use crate::{
     json::{excerpt, json_string, object_fields},
     status::{Error, Status::*},
+    text::CText,
     time::parse_time,
 };
 use bytes::{BufMut, BytesMut};
@@ -61,11 +62,11 @@ pub(crate) fn encode_states<'a>(out: &mut BytesMut, states: impl ExactSizeIterat
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// What to do.
-    pub name: String,
+    pub name: CText,
     /// JSON text; `null` when the command has none. `{"$undefined": …}` has become `null`, `{"$date": …}` stays.
-    pub payload: String,
+    pub payload: CText,
     /// The command's time as sent, JSON text; empty when it has none.
-    pub time: String,
+    pub time: CText,
     /// The same in milliseconds since 1970; the time of arrival when it has none or none that can be read.
     pub time_ms: i64,
 }
@@ -87,7 +88,7 @@ pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command,
     let time_ms = parse_time(time).unwrap_or(arrived_ms);
     // A bare ISO string is handed on as the text that it is.
     let time = json_string(time).unwrap_or_else(|| time.to_owned());
-    Ok(Command { name, payload, time, time_ms })
+    Ok(Command { name: name.into(), payload: payload.into(), time: time.into(), time_ms })
 }
 
 /// Turns every `{"$undefined": …}` at any depth into `null` and leaves all other bytes as they are. `json` is valid, so

@@ -34,11 +34,6 @@ impl ProcessId {
             _ => ProcessId(first_seen()),
         }
     }
-
-    /// Whether this is not the process any more that it was.
-    pub fn is_past(self) -> bool {
-        self != Self::current()
-    }
 }
 
 #[cold]
@@ -101,7 +96,7 @@ impl<T: Default> PerProcess<T> {
     /// This process's.
     pub fn get(&self) -> &T {
         #[cfg(test)]
-        if let Some(value) = crate::sync::model::of_this_run(self) {
+        if let Some(value) = crate::testing::schedule::of_this_run(self) {
             return value;
         }
         let ProcessId(current) = ProcessId::current();

@@ -24,11 +24,18 @@ const MAX_OUTPUT: usize = 1 << 20;
 /// The one packet id of the SUBSCRIBE; publishes use the others.
 const SUBSCRIBE_ID: u16 = 1;
 
+/// Access key and secret. Not printable.
+#[derive(Clone)]
+pub(crate) struct Credentials {
+    pub key: Zeroizing<String>,
+    pub secret: Zeroizing<String>,
+}
+
 /// What a session needs to know of its device. Not printable: it holds the secret.
 pub(crate) struct Identity {
     pub client_id: String,
-    /// Access key and secret.
-    pub login: Option<(Zeroizing<String>, Zeroizing<String>)>,
+    /// None for devices that only their certificate names.
+    pub credentials: Option<Credentials>,
     pub command_topic: String,
     pub keep_alive: Duration,
 }
@@ -88,9 +95,9 @@ impl Session {
         let mut connect = Connect::new(identity.client_id.as_str());
         connect.keep_alive = u16::try_from(identity.keep_alive.as_secs()).unwrap_or(u16::MAX);
         connect.login = identity
-            .login
+            .credentials
             .as_ref()
-            .map(|(key, secret)| Login { username: key.to_string(), password: secret.to_string() });
+            .map(|Credentials { key, secret }| Login { username: key.to_string(), password: secret.to_string() });
         let mut packet = BytesMut::with_capacity(connect.size());
         written(connect.write(&mut packet));
         if let Some(login) = &mut connect.login {

@@ -3,6 +3,7 @@
 //! The names are the C names: one spelling in Rust, in the header and in the documentation, so that a search finds
 //! every use. Numbers are never reused.
 
+use crate::text::CText;
 use std::{ffi::CStr, fmt};
 
 /// What a function answers. 0 is success, every error is negative, and each cause has its own number, which is
@@ -271,11 +272,11 @@ pub struct Error {
     /// How far the connection had come; [`Stage::LOSANT_STAGE_NONE`] for what is not about a connection.
     pub stage: Stage,
     /// English text about this one case, for example which argument and why. Never holds a key or a secret.
-    pub text: String,
+    pub text: CText,
 }
 
 impl Error {
-    pub(crate) fn new(status: Status, text: impl Into<String>) -> Self {
+    pub(crate) fn new(status: Status, text: impl Into<CText>) -> Self {
         Error { status, stage: Stage::LOSANT_STAGE_NONE, text: text.into() }
     }
 

@@ -1,25 +1,23 @@
 //! Locks, the order in which they are taken, and what else threads meet at.
 //!
 //! In release builds these are the types of parking_lot, std and mio. In debug builds the locks check their order. In the
-//! library's own tests all of them can also be played through: see [`model`].
+//! library's own tests all of them can also be played through: see `testing::schedule`.
 
 #[cfg(any(test, debug_assertions))]
 mod checked;
-#[cfg(test)]
-pub(crate) mod model;
 #[cfg(not(test))]
 pub(crate) mod thread;
 
-#[cfg(any(test, debug_assertions))]
-pub(crate) use checked::{Condvar, Mutex, MutexGuard, RwLock, check_unlocked};
-#[cfg(not(test))]
-pub(crate) use mio::{Poll, Waker};
 #[cfg(test)]
-pub(crate) use model::{
+pub(crate) use crate::testing::schedule::{
     atomic::{AtomicBool, AtomicU64, AtomicUsize},
     poll::{Poll, Waker},
     thread,
 };
+#[cfg(any(test, debug_assertions))]
+pub(crate) use checked::{Condvar, Mutex, MutexGuard, RwLock, check_unlocked};
+#[cfg(not(test))]
+pub(crate) use mio::{Poll, Waker};
 #[cfg(not(any(test, debug_assertions)))]
 pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 #[cfg(not(test))]
@@ -51,12 +49,8 @@ pub(crate) fn check_unlocked() {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(not(any(test, debug_assertions)), allow(dead_code, reason = "checked in debug builds"))]
 pub(crate) enum Rank {
-    /// What C calls the observers of a device.
-    ObserverKeys,
-    /// How a device is being run.
+    /// How a device is being run, and its options.
     Run,
-    /// A device's options.
-    Options,
     /// The background threads of the process.
     Threads,
     /// What the background thread and its devices' callers share.

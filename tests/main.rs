@@ -10,6 +10,7 @@ mod forks;
 mod guest;
 mod handshakes;
 mod header;
+mod layers;
 mod losses;
 mod observers;
 mod offline;

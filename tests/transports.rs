@@ -63,7 +63,7 @@ fn round_trip(broker: &Broker, device: &Device, size: usize) {
     assert_eq!(observer.next().text(), format!("{{\"time\":1464743391145,\"data\":{state}}}"));
     broker.command(&format!("{{\"name\":\"go\",\"payload\":{payload}}}"));
     let Event::Command { command, topic, .. } = heard.recv().unwrap() else { panic!("not a command") };
-    assert_eq!((command.name.as_str(), topic), ("go", command_topic()));
+    assert_eq!((command.name.as_str(), topic.to_string()), ("go", command_topic()));
     assert_eq!(command.payload, payload);
     loop_thread.join().unwrap().unwrap();
     assert_eq!(device.counters().delivered, 1);
@@ -106,7 +106,7 @@ fn a_broker_that_comes_back_over_each() {
         assert_eq!(heard.recv().unwrap(), LOSANT_EVENT_RECONNECT);
         crate::support::eventually("all are delivered", || device.counters().delivered == 50);
         device.close().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     }
 }
 
@@ -180,7 +180,7 @@ fn close_returns_at_once_at_each_stage() {
         let (told, heard) = mpsc::channel();
         let loop_thread = thread::spawn(move || told.send(turning.connect_blocking()).unwrap());
         crate::support::eventually("the connection begins", || {
-            device.turn(Some(std::time::Duration::ZERO)).is_err_and(|e| e.status == LOSANT_ERR_BUSY)
+            device.run_loop(Some(std::time::Duration::ZERO)).is_err_and(|e| e.status == LOSANT_ERR_BUSY)
         });
         device.close().unwrap();
         assert_eq!(heard.recv_timeout(crate::support::DEADLINE).unwrap(), Ok(()), "{stage:?}");
@@ -272,7 +272,7 @@ fn packets_are_split_and_joined_over_frames_and_pings_answered() {
     let (told, heard) = mpsc::channel();
     device.add_observer(LOSANT_EVENT_COMMAND, move |device, event| {
         let Event::Command { command, .. } = event else { return };
-        told.send((command.name.clone(), command.payload.len())).unwrap();
+        told.send((command.name.to_string(), command.payload.len())).unwrap();
         if command.name == "small" {
             device.close().unwrap();
         }

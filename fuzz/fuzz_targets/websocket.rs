@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| losant::fuzzing::websocket(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| losant::testing::fuzzing::websocket(data));

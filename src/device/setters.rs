@@ -6,7 +6,7 @@ use crate::{
     outbox::{Limits, WhenFull},
     pacer::Rate,
     payload,
-    status::{Error, Status::*},
+    status::Error,
     transport::{IdentitySource, parse_certificates, parse_identity},
 };
 use std::{path::Path, time::Duration};
@@ -57,7 +57,8 @@ impl Device {
         })
     }
 
-    /// The same from a file, which is read again at each connection, so that it can be changed in the field.
+    /// A file with roots to trust, PEM, besides the bundled ones or, with `replace`, instead of them. It is read again at
+    /// each connection, so that it can be changed in the field. `None` takes it back.
     pub fn set_ca_file(&self, path: Option<&Path>, replace: bool) -> Result<(), Error> {
         self.set(|options| {
             options.trust.bundled = !(replace && path.is_some());
@@ -78,7 +79,8 @@ impl Device {
         self.set(|options| options.trust.identity = Some(identity))
     }
 
-    /// The same from files, which are read again at each connection, so that they can be renewed in the field.
+    /// Files with the device's own certificate chain and key, PEM, as [`Self::set_client_certificate_pem`] takes them. They
+    /// are read again at each connection, so that they can be renewed in the field.
     pub fn set_client_certificate_files(&self, certificates: &Path, key: &Path) -> Result<(), Error> {
         let identity = IdentitySource::Files { certificates: certificates.to_owned(), key: key.to_owned() };
         self.set(|options| options.trust.identity = Some(identity))
@@ -156,21 +158,10 @@ impl Device {
     }
 
     fn set_limit(&self, change: impl FnOnce(&mut Limits)) -> Result<(), Error> {
-        self.set(|options| {
-            change(&mut options.limits);
-            self.inner.outbox.lock().set_limits(options.limits);
-        })
+        self.set(|options| change(&mut options.limits))
     }
 
     fn set(&self, change: impl FnOnce(&mut Options)) -> Result<(), Error> {
-        let run = self.inner.run.lock();
-        if run.is_running() {
-            return Err(Error::new(
-                LOSANT_ERR_ALREADY_RUNNING,
-                "options are set before connecting: close the device first",
-            ));
-        }
-        change(&mut self.inner.options.lock());
-        Ok(())
+        self.engine.change_options(change)
     }
 }

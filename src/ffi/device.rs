@@ -56,7 +56,7 @@ pub unsafe extern "C" fn losant_device_new(
 pub extern "C" fn losant_device_free(device: *mut losant_device) -> Status {
     guard("losant_device_free", || {
         if let Some(found) = handle::revoke(device)? {
-            found.device.shut_down();
+            found.shut_down()?;
         }
         Ok(())
     })

@@ -1,9 +1,10 @@
 //! Events in the shape that C reads.
 
-use super::{handle::losant_device, text::OutText};
+use super::handle::losant_device;
 use crate::{
     event::{Event, EventType},
     status::{Error, Stage, Status},
+    text::CText,
 };
 use std::{
     ffi::{c_char, c_void},
@@ -74,56 +75,58 @@ pub struct losant_event {
 pub type losant_event_callback =
     Option<unsafe extern "C" fn(device: *mut losant_device, event: *const losant_event, user_data: *mut c_void)>;
 
-/// Lends an event to C for the length of one call.
-pub(super) fn with_c_event(device_id: &str, event: &Event, call: impl FnOnce(&losant_event)) {
-    let id = OutText::new(device_id);
-    let mut texts: Vec<OutText> = Vec::new();
-    let mut view = losant_event {
-        r#type: event.event_type(),
-        status: Status::LOSANT_OK,
-        stage: Stage::LOSANT_STAGE_NONE,
-        text: ptr::null(),
-        text_len: 0,
-        device_id: id.as_ptr(),
-        device_id_len: id.len(),
-        name: ptr::null(),
-        name_len: 0,
-        payload: ptr::null(),
-        payload_len: 0,
-        time_ms: 0,
-        time: ptr::null(),
-        time_len: 0,
-        topic: ptr::null(),
-        topic_len: 0,
-        message: ptr::null(),
-        message_len: 0,
-        state_id: 0,
-    };
-    // The vector may move the texts, yet not the bytes that they own.
-    let mut lend = |text: &[u8]| {
-        let text = OutText::new(text);
-        let lent = (text.as_ptr(), text.len());
-        texts.push(text);
-        lent
-    };
-    match event {
-        Event::Connect | Event::Reconnect => {}
-        Event::Close(Error { stage, status, text }) | Event::Error(Error { stage, status, text }) => {
-            (view.stage, view.status) = (*stage, *status);
-            (view.text, view.text_len) = lend(text.as_bytes());
+impl losant_event {
+    /// The event as C reads it, valid as long as both live. Nothing is copied: the texts lie ready for C.
+    pub(super) fn lend(device_id: &CText, event: &Event) -> Self {
+        let mut view = Self::empty(device_id, event.event_type());
+        match event {
+            Event::Connect | Event::Reconnect => {}
+            Event::Close(Error { stage, status, text }) | Event::Error(Error { stage, status, text }) => {
+                (view.stage, view.status) = (*stage, *status);
+                (view.text, view.text_len) = lend(text);
+            }
+            Event::Command { command, topic, message } => {
+                (view.name, view.name_len) = lend(&command.name);
+                (view.payload, view.payload_len) = lend(&command.payload);
+                (view.time, view.time_len) = lend(&command.time);
+                view.time_ms = command.time_ms;
+                (view.topic, view.topic_len) = lend(topic);
+                (view.message, view.message_len) = lend(message);
+            }
+            Event::Delivered { id } => view.state_id = *id,
+            Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, *cause),
         }
-        Event::Command { command, topic, message } => {
-            (view.name, view.name_len) = lend(command.name.as_bytes());
-            (view.payload, view.payload_len) = lend(command.payload.as_bytes());
-            (view.time, view.time_len) = lend(command.time.as_bytes());
-            view.time_ms = command.time_ms;
-            (view.topic, view.topic_len) = lend(topic.as_bytes());
-            (view.message, view.message_len) = lend(message);
-        }
-        Event::Delivered { id } => view.state_id = *id,
-        Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, *cause),
+        view
     }
-    call(&view);
+
+    fn empty(device_id: &CText, kind: EventType) -> Self {
+        let (device_id, device_id_len) = lend(device_id);
+        losant_event {
+            r#type: kind,
+            status: Status::LOSANT_OK,
+            stage: Stage::LOSANT_STAGE_NONE,
+            text: ptr::null(),
+            text_len: 0,
+            device_id,
+            device_id_len,
+            name: ptr::null(),
+            name_len: 0,
+            payload: ptr::null(),
+            payload_len: 0,
+            time_ms: 0,
+            time: ptr::null(),
+            time_len: 0,
+            topic: ptr::null(),
+            topic_len: 0,
+            message: ptr::null(),
+            message_len: 0,
+            state_id: 0,
+        }
+    }
+}
+
+fn lend(text: &CText) -> (*const c_char, usize) {
+    (text.as_c_ptr(), text.len())
 }
 
 impl EventType {

@@ -4,7 +4,7 @@ use super::{
     guard, guard_or,
     text::{out_argument, text_argument},
 };
-use crate::status::Status;
+use crate::{status::Status, time};
 use std::ffi::{CStr, c_char, c_int};
 
 /// The version of the library that runs.
@@ -42,7 +42,7 @@ pub unsafe extern "C" fn losant_parse_time(text: *const c_char, time_ms: *mut i6
     guard("losant_parse_time", || {
         // SAFETY: the caller passes NULL or a NUL-terminated string and NULL or a place for a number.
         let (text, time_ms) = unsafe { (text_argument("text", text)?, out_argument("time_ms", time_ms)?) };
-        *time_ms = crate::parse_time(text)?;
+        *time_ms = time::parse_time(text)?;
         Ok(())
     })
 }

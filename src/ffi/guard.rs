@@ -2,7 +2,6 @@
 
 use crate::{
     defect,
-    process::ProcessId,
     status::{
         Error,
         Status::{self, *},
@@ -10,7 +9,7 @@ use crate::{
 };
 
 /// Runs the body of an exported function. The detail of a failure goes to the log on this thread.
-pub(super) fn guard(function: &str, body: impl FnOnce() -> Result<(), Error>) -> Status {
+pub(crate) fn guard(function: &str, body: impl FnOnce() -> Result<(), Error>) -> Status {
     let mut body = Some(body);
     guarded(function, &mut || body.take().map_or(Ok(()), |body| body()))
 }
@@ -19,13 +18,7 @@ pub(super) fn guard(function: &str, body: impl FnOnce() -> Result<(), Error>) ->
 #[inline(never)]
 fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Status {
     defect::keep_quiet();
-    let process = ProcessId::current();
-    let outcome = defect::contain(body);
-    if process.is_past() {
-        // A child that has come back from a callback: what it was called for is its parent's affair.
-        return LOSANT_ERR_FORKED;
-    }
-    let failure = match outcome {
+    let failure = match defect::contain(body) {
         Ok(Ok(())) => return LOSANT_OK,
         Ok(Err(failure)) => failure,
         Err(what) => contained(&what),
@@ -34,8 +27,8 @@ fn guarded(function: &str, body: &mut dyn FnMut() -> Result<(), Error>) -> Statu
     failure.status
 }
 
-/// The same for functions that do not return a status.
-pub(super) fn guard_or<T>(fallback: T, function: &str, body: impl FnOnce() -> T) -> T {
+/// Runs the body of an exported function that does not return a status; the fallback is its answer to a defect.
+pub(crate) fn guard_or<T>(fallback: T, function: &str, body: impl FnOnce() -> T) -> T {
     defect::keep_quiet();
     defect::contain(body).unwrap_or_else(|what| {
         ::log::error!("{function}: {}", contained(&what).text);

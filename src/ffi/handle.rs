@@ -3,43 +3,20 @@
 
 use crate::{
     device::Device,
-    observers::ObserverId,
     process::PerProcess,
     status::{Error, Status::*},
-    sync::{Mutex, Rank, Ranked, RwLock},
+    sync::{Rank, Ranked, RwLock},
 };
 use once_cell::race::OnceBox;
 use std::{
     collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::*},
-    },
+    sync::atomic::{AtomicUsize, Ordering::*},
 };
 
 /// A device. Opaque: not an address, only to be handed back to the library.
 #[allow(non_camel_case_types, reason = "the C name")]
 pub struct losant_device {
     _opaque: [u8; 0],
-}
-
-/// A device with what only the C interface needs.
-pub(super) struct CDevice {
-    pub device: Device,
-    /// What C calls an observer, and what the device does.
-    pub observers: Mutex<Vec<(ObserverKey, ObserverId)>>,
-}
-
-/// The arguments that an observer was added with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct ObserverKey {
-    pub event: i32,
-    pub callback: usize,
-    pub user_data: usize,
-}
-
-impl Ranked for Vec<(ObserverKey, ObserverId)> {
-    const RANK: Rank = Rank::ObserverKeys;
 }
 
 /// Low bits of a handle: the slot. The bits above: how many handles the slot has had.
@@ -53,7 +30,7 @@ const MAX_GENERATION: usize = (1 << (usize::BITS - INDEX_BITS - 2)) - 1;
 
 struct Slot {
     generation: usize,
-    device: Option<Arc<CDevice>>,
+    device: Option<Device>,
 }
 
 struct Slots {
@@ -66,7 +43,7 @@ struct Slots {
 
 static REGISTRY: PerProcess<RwLock<Slots>> = PerProcess::new(RwLock::new(Slots::after(0)));
 
-/// The same without the devices, and to be read without a lock: in a child, the parent's lock may be held for ever. All
+/// Which handles are in use, to be read without a lock: in a child, the parent's lock may be held for ever. All
 /// zeros at first, so that it takes no room in the library.
 static LIVE: PerProcess<Live> = PerProcess::new(Live::new());
 
@@ -90,8 +67,7 @@ impl Default for Slots {
     }
 }
 
-pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
-    let device = Arc::new(CDevice { device, observers: Mutex::default() });
+pub(crate) fn issue(device: Device) -> Result<*mut losant_device, Error> {
     let mut slots = REGISTRY.get().write();
     let index = match slots.free.pop_front() {
         Some(index) => index,
@@ -112,7 +88,7 @@ pub(super) fn issue(device: Device) -> Result<*mut losant_device, Error> {
 
 /// The device of a handle.
 #[inline(never)]
-pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> {
+pub(crate) fn find(handle: *const losant_device) -> Result<Device, Error> {
     let slots = REGISTRY.get().read();
     let found = decode(handle).and_then(|(index, generation)| {
         slots.slots.get(index).filter(|slot| slot.generation == generation)?.device.clone()
@@ -123,7 +99,7 @@ pub(super) fn find(handle: *const losant_device) -> Result<Arc<CDevice>, Error> 
 
 /// Takes the handle back; from now on it is invalid. Nothing in a child that frees its copy of its parent's device: the
 /// parent still has it.
-pub(super) fn revoke(handle: *const losant_device) -> Result<Option<Arc<CDevice>>, Error> {
+pub(crate) fn revoke(handle: *const losant_device) -> Result<Option<Device>, Error> {
     let Some((index, generation)) = decode(handle) else { return Err(invalid(handle)) };
     if LIVE.before().any(|parents| parents.end(index, generation)) {
         return Ok(None);

@@ -5,7 +5,7 @@ use super::{
     handle::{self, losant_device},
 };
 use crate::{
-    connect_limit,
+    device,
     outbox::WhenFull,
     status::{Error, Status, Status::*},
 };
@@ -26,7 +26,7 @@ pub extern "C" fn losant_device_set_outbox_limits(
     max_bytes: u32,
 ) -> Status {
     guard("losant_device_set_outbox_limits", || {
-        handle::find(device)?.device.set_outbox_limits(max_states.into(), max_bytes.into())
+        handle::find(device)?.set_outbox_limits(max_states.into(), max_bytes.into())
     })
 }
 
@@ -42,7 +42,7 @@ pub extern "C" fn losant_device_set_when_full(device: *mut losant_device, policy
         let policy = WhenFull::from_code(policy).ok_or_else(|| {
             Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("policy is {policy}, which is no losant_when_full"))
         })?;
-        found.device.set_when_full(policy)
+        found.set_when_full(policy)
     })
 }
 
@@ -53,7 +53,7 @@ pub extern "C" fn losant_device_set_when_full(device: *mut losant_device, policy
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_in_flight(device: *mut losant_device, messages: u32) -> Status {
-    guard("losant_device_set_in_flight", || handle::find(device)?.device.set_in_flight(messages))
+    guard("losant_device_set_in_flight", || handle::find(device)?.set_in_flight(messages))
 }
 
 /// Sets the largest message that states are merged into. States that the rate limit would hold back go out together, as
@@ -68,7 +68,7 @@ pub extern "C" fn losant_device_set_in_flight(device: *mut losant_device, messag
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_merge_limit(device: *mut losant_device, max_bytes: u32) -> Status {
-    guard("losant_device_set_merge_limit", || handle::find(device)?.device.set_merge_limit(max_bytes))
+    guard("losant_device_set_merge_limit", || handle::find(device)?.set_merge_limit(max_bytes))
 }
 
 /// Sets the rate limit. The defaults are Losant's own: a device that exceeds them is disconnected, and banned for 30
@@ -88,7 +88,7 @@ pub extern "C" fn losant_device_set_rate_limit(
     window_ms: u32,
 ) -> Status {
     guard("losant_device_set_rate_limit", || {
-        handle::find(device)?.device.set_rate_limit(per_topic, per_connection, window_ms.into())
+        handle::find(device)?.set_rate_limit(per_topic, per_connection, window_ms.into())
     })
 }
 
@@ -100,5 +100,5 @@ pub extern "C" fn losant_device_set_rate_limit(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_ARGUMENT
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_set_connect_limit(attempts: u32, window_ms: u32) -> Status {
-    guard("losant_set_connect_limit", || connect_limit::set_connect_limit(attempts, window_ms.into()))
+    guard("losant_set_connect_limit", || device::set_connect_limit(attempts, window_ms.into()))
 }

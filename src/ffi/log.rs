@@ -2,10 +2,10 @@
 
 use super::{guard, text::c_string};
 use crate::{
-    observers::InCallback,
+    callback,
     process::PerProcess,
     status::{Error, Status, Status::*},
-    sync::{Condvar, Mutex, Rank, Ranked, check_unlocked},
+    sync::{Condvar, Mutex, Rank, Ranked},
 };
 use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use std::{
@@ -44,24 +44,24 @@ pub enum losant_log_level {
 pub type losant_log_callback =
     Option<unsafe extern "C" fn(level: c_int, message: *const c_char, message_len: usize, user_data: *mut c_void)>;
 
-struct Sink {
+struct LogCallback {
     callback: unsafe extern "C" fn(c_int, *const c_char, usize, *mut c_void),
-    /// An address, so that the sink may pass between threads; what it points to is the host's affair.
+    /// An address, so that it may pass between threads; what it points to is the host's affair.
     user_data: usize,
 }
 
-impl Ranked for Option<Arc<Sink>> {
+impl Ranked for Option<Arc<LogCallback>> {
     const RANK: Rank = Rank::Last;
 }
 
 /// Where messages go. Whoever calls it holds it meanwhile. A child made by fork begins without.
 #[derive(Default)]
-struct Place {
-    sink: Mutex<Option<Arc<Sink>>>,
+struct LogSink {
+    current: Mutex<Option<Arc<LogCallback>>>,
     returned: Condvar,
 }
 
-static PLACE: PerProcess<Place> = PerProcess::new(Place { sink: Mutex::new(None), returned: Condvar::new() });
+static SINK: PerProcess<LogSink> = PerProcess::new(LogSink { current: Mutex::new(None), returned: Condvar::new() });
 
 thread_local! {
     static LOGGING: Cell<bool> = const { Cell::new(false) };
@@ -84,12 +84,12 @@ pub extern "C" fn losant_set_log_callback(
     user_data: *mut c_void,
 ) -> Status {
     guard("losant_set_log_callback", || {
-        let sink = callback.map(|callback| Sink { callback, user_data: user_data as usize });
-        set_sink(sink, max_level)
+        let callback = callback.map(|callback| LogCallback { callback, user_data: user_data as usize });
+        set_callback(callback, max_level)
     })
 }
 
-fn set_sink(sink: Option<Sink>, max_level: c_int) -> Result<(), Error> {
+fn set_callback(callback: Option<LogCallback>, max_level: c_int) -> Result<(), Error> {
     let level = match max_level {
         1 => LevelFilter::Error,
         2 => LevelFilter::Warn,
@@ -104,13 +104,13 @@ fn set_sink(sink: Option<Sink>, max_level: c_int) -> Result<(), Error> {
         // Fails where a Rust host has its own, which then gets the messages.
         let _ = ::log::set_logger(&CLogger);
     });
-    let Place { sink: place, returned } = PLACE.get();
-    let mut place = place.lock();
-    ::log::set_max_level(if sink.is_some() { level } else { LevelFilter::Off });
-    let before = std::mem::replace(&mut *place, sink.map(Arc::new));
+    let LogSink { current, returned } = SINK.get();
+    let mut current = current.lock();
+    ::log::set_max_level(if callback.is_some() { level } else { LevelFilter::Off });
+    let before = std::mem::replace(&mut *current, callback.map(Arc::new));
     // Inside a log callback there is nothing to wait for but ourselves.
-    while before.as_ref().is_some_and(|sink| Arc::strong_count(sink) > 1) && !LOGGING.get() {
-        returned.wait(&mut place);
+    while before.as_ref().is_some_and(|before| Arc::strong_count(before) > 1) && !LOGGING.get() {
+        returned.wait(&mut current);
     }
     Ok(())
 }
@@ -127,8 +127,7 @@ impl Log for CLogger {
         if !self.enabled(record.metadata()) || LOGGING.get() {
             return;
         }
-        check_unlocked();
-        let Some(sink) = PLACE.get().sink.lock().clone() else { return };
+        let Some(log) = SINK.get().current.lock().clone() else { return };
         LOGGING.set(true);
         let message = c_string(&record.args().to_string());
         let level = match record.level() {
@@ -138,16 +137,17 @@ impl Log for CLogger {
             Level::Debug | Level::Trace => losant_log_level::LOSANT_LOG_DEBUG,
         };
         let (text, length) = (message.as_ptr(), message.as_bytes().len());
-        let inside = InCallback::begin();
+        let user_data = log.user_data as *mut c_void;
         // SAFETY: the host gave this callback for these arguments; the text lives until after the call.
-        unsafe { (sink.callback)(level as c_int, text, length, sink.user_data as *mut c_void) };
-        drop(inside);
+        let called = callback::call(|| unsafe { (log.callback)(level as c_int, text, length, user_data) });
+        // A child that comes back from it, which it must not, goes on with its own log.
+        let _ = called;
         LOGGING.set(false);
         // Under the lock, or whoever waits for it could look just before. After a fork in the callback, the child's.
-        let Place { sink: place, returned } = PLACE.get();
-        let place = place.lock();
-        drop(sink);
-        drop(place);
+        let LogSink { current, returned } = SINK.get();
+        let current = current.lock();
+        drop(log);
+        drop(current);
         returned.notify_all();
     }
 

@@ -4,8 +4,8 @@
 
 #![allow(clippy::missing_safety_doc, reason = "the comments are for C; each parameter says what may be passed")]
 
-mod guard;
-mod handle;
+pub(crate) mod guard;
+pub(crate) mod handle;
 mod text;
 
 // In the order of the header; the blank lines keep it.
@@ -39,11 +39,6 @@ pub use run::*;
 pub use state::*;
 
 use guard::{guard, guard_or};
-
-#[cfg(test)]
-mod defects;
-#[cfg(test)]
-mod models;
 
 #[cfg(test)]
 mod tests {

@@ -1,16 +1,15 @@
 //! Observers of events.
 
 use super::{
-    event::{losant_event_callback, with_c_event},
+    event::{losant_event, losant_event_callback},
     guard,
-    handle::{self, CDevice, ObserverKey, losant_device},
+    handle::{self, losant_device},
 };
 use crate::{
-    device::Device,
+    callback,
+    engine::Tag,
     event::{Event, EventType},
-    observers::ObserverId,
     status::{Error, Status, Status::*},
-    sync::check_unlocked,
 };
 use std::{
     ffi::{c_int, c_void},
@@ -94,32 +93,26 @@ pub extern "C" fn losant_device_remove_event_observer(
 ) -> Status {
     guard("losant_device_remove_event_observer", || {
         let found = handle::find(device)?;
-        let (_, key) = observer(event, callback, user_data)?;
-        let id = take_id(&found, key)?;
-        found.device.remove_observer(id)
+        let (event, _, tag) = arguments(event, callback, user_data)?;
+        found.remove_tagged_observer(event, tag)
     })
 }
 
-/// An observer as C describes it.
-struct Observer {
-    event: EventType,
-    callback: unsafe extern "C" fn(*mut losant_device, *const super::losant_event, *mut c_void),
-    /// An address, so that the observer may pass between threads; what it points to is the host's affair.
-    user_data: usize,
-}
+type Callback = unsafe extern "C" fn(*mut losant_device, *const super::losant_event, *mut c_void);
 
-fn observer(
+/// An observer as C describes it.
+fn arguments(
     event: c_int,
     callback: losant_event_callback,
     user_data: *mut c_void,
-) -> Result<(Observer, ObserverKey), Error> {
+) -> Result<(EventType, Callback, Tag), Error> {
     let callback = callback.ok_or_else(|| Error::new(LOSANT_ERR_NULL_ARGUMENT, "callback is NULL"))?;
-    let user_data = user_data as usize;
-    let key = ObserverKey { event, callback: callback as usize, user_data };
-    Ok((Observer { event: EventType::from_argument(event)?, callback, user_data }, key))
+    let tag = Tag { callback: callback as usize, user_data: user_data as usize };
+    Ok((EventType::from_argument(event)?, callback, tag))
 }
 
-/// User data with its destructor, which runs when the callback that owns it goes.
+/// User data with its destructor, which runs when the callback that owns it goes. An address, so that the observer may
+/// pass between threads; what it points to is the host's affair.
 struct UserData {
     address: usize,
     destroy: losant_destroy_callback,
@@ -135,7 +128,6 @@ impl UserData {
 impl Drop for UserData {
     fn drop(&mut self) {
         if let Some(destroy) = self.destroy {
-            check_unlocked();
             // SAFETY: the host gave this function for this argument, and nothing uses it any more.
             unsafe { destroy(self.as_ptr()) };
         }
@@ -150,35 +142,19 @@ fn add(
     destroy: losant_destroy_callback,
 ) -> Result<(), Error> {
     let found = handle::find(handle)?;
-    let (observer, key) = observer(event, callback, user_data)?;
+    let (event, callback, tag) = arguments(event, callback, user_data)?;
     let handle = handle as usize;
-    let user_data = UserData { address: observer.user_data, destroy };
-    let callback = Arc::new(move |device: &Device, event: &Event| {
-        with_c_event(device.id(), event, |view| {
-            // SAFETY: the host gave this callback for these arguments; the event lives until after the call. The handle
-            // is a number, not an address.
-            unsafe { (observer.callback)(handle as *mut losant_device, view, user_data.as_ptr()) };
-        });
-    });
-    // Held together, or a removal in between would find one without the other.
-    let mut observers = found.observers.lock();
-    let refused = match found.device.observe(observer.event, callback) {
-        Ok(id) => {
-            observers.push((key, id));
-            None
-        }
-        Err(callback) => Some(callback),
+    let user_data = UserData { address: tag.user_data, destroy };
+    let id = found.c_id().clone();
+    let observer = move |event: &Event| {
+        let view = losant_event::lend(&id, event);
+        // SAFETY: the host gave this callback for these arguments; the event lives until after the call. The handle is a
+        // number, not an address.
+        unsafe { callback(handle as *mut losant_device, &view, user_data.as_ptr()) };
     };
-    drop(observers);
-    // Another thread has freed the device since it was found: so the observer was added, and has ended with the device.
-    drop(refused);
+    if let Err(refused) = found.add_tagged_observer(event, tag, Arc::new(observer)) {
+        // Another thread has freed the device since it was found: so the observer was added, and has ended with the device.
+        callback::run(|| drop(refused))?;
+    }
     Ok(())
-}
-
-fn take_id(found: &CDevice, key: ObserverKey) -> Result<ObserverId, Error> {
-    let mut observers = found.observers.lock();
-    let at = observers.iter().position(|(added, _)| *added == key).ok_or_else(|| {
-        Error::new(LOSANT_ERR_NO_SUCH_OBSERVER, "no observer was added with these arguments, or it is removed already")
-    })?;
-    Ok(observers.remove(at).1)
 }

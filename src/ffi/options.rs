@@ -25,7 +25,7 @@ pub unsafe extern "C" fn losant_device_set_host(device: *mut losant_device, host
     guard("losant_device_set_host", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.set_host(unsafe { text_argument("host", host)? })
+        found.set_host(unsafe { text_argument("host", host)? })
     })
 }
 
@@ -41,7 +41,7 @@ pub extern "C" fn losant_device_set_port(device: *mut losant_device, port: c_int
         let found = handle::find(device)?;
         let port = u16::try_from(port)
             .map_err(|_| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("port is {port}; it must be 0 to 65535")))?;
-        found.device.set_port(port)
+        found.set_port(port)
     })
 }
 
@@ -52,7 +52,7 @@ pub extern "C" fn losant_device_set_port(device: *mut losant_device, port: c_int
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_secure(device: *mut losant_device, secure: bool) -> Status {
-    guard("losant_device_set_secure", || handle::find(device)?.device.set_secure(secure))
+    guard("losant_device_set_secure", || handle::find(device)?.set_secure(secure))
 }
 
 /// Sets what carries MQTT. The default is LOSANT_TRANSPORT_TCP.
@@ -67,7 +67,7 @@ pub extern "C" fn losant_device_set_transport(device: *mut losant_device, transp
         let transport = Transport::from_code(transport).ok_or_else(|| {
             Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("transport is {transport}, which is no losant_transport"))
         })?;
-        found.device.set_transport(transport)
+        found.set_transport(transport)
     })
 }
 
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn losant_device_set_websocket_path(device: *mut losant_de
     guard("losant_device_set_websocket_path", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.set_websocket_path(unsafe { text_argument("path", path)? })
+        found.set_websocket_path(unsafe { text_argument("path", path)? })
     })
 }
 
@@ -97,7 +97,7 @@ pub unsafe extern "C" fn losant_device_set_interface(device: *mut losant_device,
     guard("losant_device_set_interface", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.set_interface(unsafe { optional_text_argument("name", name)? })
+        found.set_interface(unsafe { optional_text_argument("name", name)? })
     })
 }
 
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn losant_device_set_ca_pem(
     guard("losant_device_set_ca_pem", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.set_ca_pem(unsafe { optional_text_argument("pem", pem)? }, replace)
+        found.set_ca_pem(unsafe { optional_text_argument("pem", pem)? }, replace)
     })
 }
 
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn losant_device_set_ca_file(
     guard("losant_device_set_ca_file", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.set_ca_file(unsafe { optional_text_argument("path", path)? }.map(Path::new), replace)
+        found.set_ca_file(unsafe { optional_text_argument("path", path)? }.map(Path::new), replace)
     })
 }
 
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn losant_device_set_ca_file(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_system_roots(device: *mut losant_device, trusted: bool) -> Status {
-    guard("losant_device_set_system_roots", || handle::find(device)?.device.set_system_roots(trusted))
+    guard("losant_device_set_system_roots", || handle::find(device)?.set_system_roots(trusted))
 }
 
 /// Sets the device's own certificate, for brokers that ask for one; key and secret of losant_device_new are sent as well
@@ -171,7 +171,7 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_pem(
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or NUL-terminated strings.
         let (certificates, key) = unsafe { (text_argument("certificates", certificates)?, text_argument("key", key)?) };
-        found.device.set_client_certificate_pem(certificates, key)
+        found.set_client_certificate_pem(certificates, key)
     })
 }
 
@@ -193,7 +193,7 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_files(
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or NUL-terminated strings.
         let (certificates, key) = unsafe { (text_argument("certificates", certificates)?, text_argument("key", key)?) };
-        found.device.set_client_certificate_files(Path::new(certificates), Path::new(key))
+        found.set_client_certificate_files(Path::new(certificates), Path::new(key))
     })
 }
 
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_files(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_keep_alive(device: *mut losant_device, seconds: u32) -> Status {
-    guard("losant_device_set_keep_alive", || handle::find(device)?.device.set_keep_alive(seconds))
+    guard("losant_device_set_keep_alive", || handle::find(device)?.set_keep_alive(seconds))
 }
 
 /// Sets the MQTT quality of service of states. The default is 1.
@@ -219,7 +219,7 @@ pub extern "C" fn losant_device_set_qos(device: *mut losant_device, qos: c_int) 
         let found = handle::find(device)?;
         let qos = u8::try_from(qos)
             .map_err(|_| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("QoS is {qos}; it must be 0 or 1")))?;
-        found.device.set_qos(qos)
+        found.set_qos(qos)
     })
 }
 
@@ -237,7 +237,7 @@ pub extern "C" fn losant_device_set_reconnect_delay(
     max_ms: u32,
 ) -> Status {
     guard("losant_device_set_reconnect_delay", || {
-        handle::find(device)?.device.set_reconnect_delay(initial_ms.into(), max_ms.into())
+        handle::find(device)?.set_reconnect_delay(initial_ms.into(), max_ms.into())
     })
 }
 
@@ -249,5 +249,5 @@ pub extern "C" fn losant_device_set_reconnect_delay(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_connect_timeout(device: *mut losant_device, timeout_ms: u32) -> Status {
-    guard("losant_device_set_connect_timeout", || handle::find(device)?.device.set_connect_timeout(timeout_ms.into()))
+    guard("losant_device_set_connect_timeout", || handle::find(device)?.set_connect_timeout(timeout_ms.into()))
 }

@@ -27,7 +27,7 @@ use std::{ffi::c_int, time::Duration};
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_connect(device: *mut losant_device, blocking: bool) -> Status {
     guard("losant_device_connect", || {
-        let found = handle::find(device)?.device.clone();
+        let found = handle::find(device)?;
         if blocking { found.connect_blocking() } else { found.connect() }
     })
 }
@@ -44,8 +44,8 @@ pub extern "C" fn losant_device_connect(device: *mut losant_device, blocking: bo
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_loop(device: *mut losant_device, timeout_ms: c_int) -> Status {
     guard("losant_device_loop", || {
-        let found = handle::find(device)?.device.clone();
-        found.turn(timeout(timeout_ms))
+        let found = handle::find(device)?;
+        found.run_loop(timeout(timeout_ms))
     })
 }
 
@@ -57,7 +57,7 @@ pub extern "C" fn losant_device_loop(device: *mut losant_device, timeout_ms: c_i
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING; LOSANT_ERR_SYSTEM
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_start(device: *mut losant_device) -> Status {
-    guard("losant_device_start", || handle::find(device)?.device.start())
+    guard("losant_device_start", || handle::find(device)?.start())
 }
 
 /// Whether the device is connected: the broker has accepted it and its subscription, states and commands flow.
@@ -66,9 +66,7 @@ pub extern "C" fn losant_device_start(device: *mut losant_device) -> Status {
 /// @return true if it is; false if not, and for an invalid handle
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_is_connected(device: *const losant_device) -> bool {
-    guard_or(false, "losant_device_is_connected", || {
-        handle::find(device).is_ok_and(|found| found.device.is_connected())
-    })
+    guard_or(false, "losant_device_is_connected", || handle::find(device).is_ok_and(|found| found.is_connected()))
 }
 
 /// Closes the connection and ends the attempts to connect. What is in the outbox stays there and goes out after the next
@@ -82,7 +80,7 @@ pub extern "C" fn losant_device_is_connected(device: *const losant_device) -> bo
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_close(device: *mut losant_device) -> Status {
     guard("losant_device_close", || {
-        let found = handle::find(device)?.device.clone();
+        let found = handle::find(device)?;
         found.close()
     })
 }
@@ -108,7 +106,7 @@ pub unsafe extern "C" fn losant_device_close_timeout(
     left: *mut u64,
 ) -> Status {
     guard("losant_device_close_timeout", || {
-        let found = handle::find(device)?.device.clone();
+        let found = handle::find(device)?;
         let count = found.close_timeout(timeout(timeout_ms))?;
         // SAFETY: the caller passes NULL or a place for a number.
         if let Some(left) = unsafe { left.as_mut() } {
@@ -132,7 +130,7 @@ pub unsafe extern "C" fn losant_device_close_timeout(
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_flush(device: *mut losant_device, timeout_ms: c_int) -> Status {
     guard("losant_device_flush", || {
-        let found = handle::find(device)?.device.clone();
+        let found = handle::find(device)?;
         found.flush(timeout(timeout_ms))
     })
 }
@@ -156,7 +154,7 @@ pub unsafe extern "C" fn losant_device_fd(device: *mut losant_device, fd: *mut c
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a place for a number.
         let fd = unsafe { out_argument("fd", fd)? };
-        *fd = found.device.fd()?;
+        *fd = found.fd()?;
         Ok(())
     })
 }
@@ -173,7 +171,6 @@ pub unsafe extern "C" fn losant_device_next_timeout(device: *mut losant_device, 
         // SAFETY: the caller passes NULL or a place for a number.
         let timeout_ms = unsafe { out_argument("timeout_ms", timeout_ms)? };
         *timeout_ms = found
-            .device
             .next_timeout()?
             .map_or(-1, |timeout| c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX));
         Ok(())

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn losant_device_send_state(
     guard("losant_device_send_state", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.device.send_state(unsafe { text_argument("json", json)? }, time_ms).map(drop)
+        found.send_state(unsafe { text_argument("json", json)? }, time_ms).map(drop)
     })
 }
 
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn losant_device_send_state_id(
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string, and NULL or a place for a number.
         let (json, id) = unsafe { (text_argument("json", json)?, out_argument("id", id)?) };
-        found.device.submit(None, json, time_ms, |accepted| *id = accepted).map(drop)
+        found.submit(None, json, time_ms, |accepted| *id = accepted).map(drop)
     })
 }
 
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn losant_device_send_peripheral_state(
                 *id = accepted;
             }
         };
-        found.device.submit(Some(peripheral), json, time_ms, accepted).map(drop)
+        found.submit(Some(peripheral), json, time_ms, accepted).map(drop)
     })
 }
 
@@ -123,7 +123,7 @@ pub enum losant_counter {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn losant_device_counter(device: *mut losant_device, counter: c_int, value: *mut u64) -> Status {
     guard("losant_device_counter", || {
-        let counters = handle::find(device)?.device.counters();
+        let counters = handle::find(device)?.counters();
         check_range("counter", "", u64::try_from(counter).unwrap_or(0), 1..=8)?;
         // SAFETY: the caller passes NULL or a place for a number.
         *unsafe { out_argument("value", value)? } = match counter {

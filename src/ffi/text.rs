@@ -42,26 +42,6 @@ pub(super) unsafe fn out_argument<'a, T>(name: &str, place: *mut T) -> Result<&'
     unsafe { place.as_mut() }.ok_or_else(|| Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")))
 }
 
-/// A NUL-terminated copy of a text that may itself hold NUL bytes; its length tells a careful reader where it ends.
-pub(super) struct OutText(Vec<u8>);
-
-impl OutText {
-    pub fn new(text: impl Into<Vec<u8>>) -> Self {
-        let mut bytes = text.into();
-        bytes.push(0);
-        OutText(bytes)
-    }
-
-    pub fn as_ptr(&self) -> *const c_char {
-        self.0.as_ptr().cast()
-    }
-
-    /// Without the NUL.
-    pub fn len(&self) -> usize {
-        self.0.len() - 1
-    }
-}
-
 /// For texts that C reads by their NUL alone: ends at the first one inside.
 pub(super) fn c_string(text: &str) -> CString {
     let end = text.find('\0').unwrap_or(text.len());

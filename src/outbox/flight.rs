@@ -26,7 +26,7 @@ pub(super) struct Unit {
     pub bytes: usize,
     /// Whether it went out as an array.
     pub merged: bool,
-    /// The how manyth message of the device it is.
+    /// How many messages of the device went before it.
     serial: u64,
 }
 

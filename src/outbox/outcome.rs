@@ -10,7 +10,7 @@ pub(crate) enum Verdict {
     Dropped,
 }
 
-/// The same verdict for states with neighbouring ids.
+/// States with neighbouring ids that ended alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub first: u64,
@@ -25,6 +25,8 @@ pub(super) struct Outcomes {
     queue: VecDeque<Outcome>,
     /// Whether there is anyone to tell.
     pub wanted: bool,
+    /// Whether some were taken that are not told yet.
+    pub telling: bool,
 }
 
 impl Outcomes {
@@ -39,6 +41,11 @@ impl Outcomes {
     }
 
     pub fn take(&mut self) -> VecDeque<Outcome> {
+        self.telling |= !self.queue.is_empty();
         std::mem::take(&mut self.queue)
+    }
+
+    pub fn are_untold(&self) -> bool {
+        self.telling || !self.queue.is_empty()
     }
 }

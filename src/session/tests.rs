@@ -17,7 +17,10 @@ impl Bench {
         let now = Instant::now();
         let identity = Identity {
             client_id: "d1".into(),
-            login: Some((Zeroizing::new("key".into()), Zeroizing::new("secret".into()))),
+            credentials: Some(Credentials {
+                key: Zeroizing::new("key".into()),
+                secret: Zeroizing::new("secret".into()),
+            }),
             command_topic: "losant/d1/command".into(),
             keep_alive: KEEP_ALIVE,
         };

@@ -1,8 +1,8 @@
 //! Locks that end the process when they are taken out of order. That they ever would is a defect of this library.
 
-#[cfg(test)]
-use super::model;
 use super::{Rank, Ranked};
+#[cfg(test)]
+use crate::testing::schedule::{self, Condition, SchedulePoint, SchedulePointGuard};
 use std::{
     cell::RefCell,
     collections::BTreeMap,
@@ -20,11 +20,11 @@ thread_local! {
 /// The ranks that this thread holds.
 fn held<T>(look: impl FnOnce(&mut Vec<Rank>) -> T) -> Option<T> {
     #[cfg(test)]
-    let player = model::player().map_or(0, |player| player + 1);
+    let task = schedule::task().map_or(0, |task| task + 1);
     #[cfg(not(test))]
-    let player = 0;
+    let task = 0;
     // None when the thread is just ending.
-    HELD.try_with(|held| look(held.borrow_mut().entry(player).or_default())).ok()
+    HELD.try_with(|held| look(held.borrow_mut().entry(task).or_default())).ok()
 }
 
 /// Whether a lock of this rank may be taken with these held.
@@ -70,7 +70,7 @@ impl Drop for Held {
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T> {
     #[cfg(test)]
-    turn: model::Turn,
+    point: SchedulePoint,
     value: parking_lot::Mutex<T>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct MutexGuard<'a, T: Ranked> {
     /// `None` only while it waits on a condition.
     value: Option<parking_lot::MutexGuard<'a, T>>,
     #[cfg(test)]
-    turn: model::TurnGuard<'a>,
+    point: SchedulePointGuard<'a>,
     held: Held,
 }
 
@@ -87,7 +87,7 @@ impl<T> Mutex<T> {
     pub const fn new(value: T) -> Self {
         Mutex {
             #[cfg(test)]
-            turn: model::Turn::new(),
+            point: SchedulePoint::new(),
             value: parking_lot::Mutex::new(value),
         }
     }
@@ -98,7 +98,7 @@ impl<T: Ranked> Mutex<T> {
         let held = Held::new(T::RANK);
         MutexGuard {
             #[cfg(test)]
-            turn: self.turn.take(),
+            point: self.point.take(),
             value: Some(self.value.lock()),
             held,
         }
@@ -122,7 +122,7 @@ impl<T: Ranked> DerefMut for MutexGuard<'_, T> {
 #[derive(Debug, Default)]
 pub(crate) struct Condvar {
     #[cfg(test)]
-    turn: model::Condition,
+    point: Condition,
     value: parking_lot::Condvar,
 }
 
@@ -139,7 +139,7 @@ impl Condvar {
     pub const fn new() -> Self {
         Condvar {
             #[cfg(test)]
-            turn: model::Condition::new(),
+            point: Condition::new(),
             value: parking_lot::Condvar::new(),
         }
     }
@@ -159,11 +159,11 @@ impl Condvar {
     fn wait_at_most<T: Ranked>(&self, guard: &mut MutexGuard<'_, T>, timeout: Option<Duration>) -> WaitResult {
         guard.held.check_alone();
         #[cfg(test)]
-        if guard.turn.is_model() {
+        if guard.point.is_model() {
             let value = guard.value.take().expect("only a waiting guard has none");
             let mutex = parking_lot::MutexGuard::mutex(&value);
             drop(value);
-            let timed_out = self.turn.wait(&mut guard.turn, timeout);
+            let timed_out = self.point.wait(&mut guard.point, timeout);
             guard.value = Some(mutex.lock());
             return WaitResult(timed_out);
         }
@@ -179,7 +179,7 @@ impl Condvar {
 
     pub fn notify_all(&self) {
         #[cfg(test)]
-        self.turn.notify_all();
+        self.point.notify_all();
         self.value.notify_all();
     }
 }
@@ -188,7 +188,7 @@ impl Condvar {
 pub(crate) struct RwLock<T> {
     /// Models let one reader in at a time, which is all that can be told apart here.
     #[cfg(test)]
-    turn: model::Turn,
+    point: SchedulePoint,
     value: parking_lot::RwLock<T>,
 }
 
@@ -196,7 +196,7 @@ pub(crate) struct RwLock<T> {
 pub(crate) struct RwLockGuard<'a, G> {
     value: G,
     #[cfg(test)]
-    _turn: model::TurnGuard<'a>,
+    _turn: SchedulePointGuard<'a>,
     _held: Held,
     _lock: std::marker::PhantomData<&'a ()>,
 }
@@ -205,7 +205,7 @@ impl<T> RwLock<T> {
     pub const fn new(value: T) -> Self {
         RwLock {
             #[cfg(test)]
-            turn: model::Turn::new(),
+            point: SchedulePoint::new(),
             value: parking_lot::RwLock::new(value),
         }
     }
@@ -224,7 +224,7 @@ impl<T: Ranked> RwLock<T> {
         let held = Held::new(T::RANK);
         RwLockGuard {
             #[cfg(test)]
-            _turn: self.turn.take(),
+            _turn: self.point.take(),
             value: lock(),
             _held: held,
             _lock: std::marker::PhantomData,

@@ -1,7 +1,10 @@
 //! What an I/O error means.
 
 use super::tls;
-use crate::status::{Error, Status::*};
+use crate::status::{
+    Error,
+    Status::{self, *},
+};
 use std::io::{self, ErrorKind::*};
 
 /// The cause of an error on a stream and a sentence that begins with `what`.
@@ -20,7 +23,7 @@ pub(super) fn from_io(what: &str, e: &io::Error) -> Error {
 }
 
 /// The meaning in front of the words of TLS, which few can read.
-fn status_words(status: crate::Status) -> String {
+fn status_words(status: Status) -> String {
     if status.code() <= LOSANT_ERR_TLS.code() && status != LOSANT_ERR_WEBSOCKET {
         format!("{status}: ")
     } else {

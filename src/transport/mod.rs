@@ -5,14 +5,12 @@
 
 mod connect;
 mod fault;
-#[cfg(any(fuzzing, test))]
-pub(crate) mod fuzzing;
 mod resolve;
 mod socket;
 mod stream;
 mod tls;
-mod upgrade;
-mod websocket;
+pub(crate) mod upgrade;
+pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
 pub(crate) use fault::lost;

@@ -10,7 +10,7 @@ const BUFFER: usize = 4096;
 /// Only `write` is ever called on the socket: std sends it with MSG_NOSIGNAL, so that a vanished broker cannot kill a host
 /// that leaves SIGPIPE at its default. `write_vectored` would be writev(2), which cannot ask for that.
 #[derive(Debug)]
-pub(super) struct Socket {
+pub(crate) struct Socket {
     tcp: TcpStream,
     /// Serve small reads from a buffer.
     buffered: bool,

@@ -4,7 +4,7 @@ use super::{socket::Socket, tls::Encrypted, websocket::WsStream};
 use std::io::{self, Read, Write};
 
 /// TCP with or without TLS.
-pub(super) enum Plain {
+pub(crate) enum Plain {
     Tcp(Socket),
     Tls(Box<Encrypted>),
 }
@@ -58,7 +58,7 @@ impl Plain {
 }
 
 impl Stream {
-    /// Takes leave in the words of each layer. Best effort: nobody waits for an answer.
+    /// Sends the farewell of each layer: WebSocket close, TLS close_notify. Best effort: nobody waits for an answer.
     pub fn close(&mut self) {
         match &mut self.0 {
             Carrier::Plain(plain) => plain.close(),

@@ -15,7 +15,7 @@ const MAX_HEAD: usize = 16 * 1024;
 const ACCEPT_SUFFIX: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 #[derive(Debug)]
-pub(super) struct Upgrade {
+pub(crate) struct Upgrade {
     key: String,
     response: Vec<u8>,
 }
@@ -87,7 +87,7 @@ impl Upgrade {
 }
 
 /// What a server answers to a key (RFC 6455 section 4.2.2).
-pub(super) fn accept(key: &str) -> String {
+pub(crate) fn accept(key: &str) -> String {
     base64::encode_block(&sha1(format!("{key}{ACCEPT_SUFFIX}").as_bytes()))
 }
 

@@ -22,20 +22,20 @@ const MAX_MESSAGE: usize = 2 << 20;
 const IDLE_FRAMES: usize = 100;
 
 /// A handshake on its way.
-pub(super) struct Opening<S = Plain> {
+pub(crate) struct Opening<S = Plain> {
     stream: S,
     upgrade: Upgrade,
     request: Vec<u8>,
     sent: usize,
 }
 
-pub(super) enum Opened<S = Plain> {
+pub(crate) enum Opened<S = Plain> {
     Yes(Box<WsStream<S>>),
     NotYet(Box<Opening<S>>),
 }
 
 /// Asks for a WebSocket. `authority` is host and port as in a URL.
-pub(super) fn open<S: Read + Write>(stream: S, authority: &str, path: &str) -> Result<Opened<S>, Error> {
+pub(crate) fn open<S: Read + Write>(stream: S, authority: &str, path: &str) -> Result<Opened<S>, Error> {
     let (upgrade, request) = Upgrade::new(authority, path)?;
     Opening { stream, upgrade, request, sent: 0 }.advance()
 }
@@ -68,7 +68,7 @@ impl<S: Read + Write> Opening<S> {
     }
 }
 
-pub(super) struct WsStream<S = Plain> {
+pub(crate) struct WsStream<S = Plain> {
     socket: WebSocket<S>,
     /// What has come of a message and was not read yet.
     incoming: Bytes,

@@ -30,8 +30,8 @@ pub struct Course {
     /// All events, in order.
     events: Arc<Mutex<Vec<EventType>>>,
     connects: Arc<Connects>,
-    /// Whoever turns the loop, but for the background thread.
-    turner: Option<JoinHandle<()>>,
+    /// Whoever runs the loop, but for the background thread.
+    loop_thread: Option<JoinHandle<()>>,
 }
 
 pub fn now_ms() -> i64 {
@@ -77,7 +77,7 @@ impl Course {
                 connects.changed.notify_all();
             });
         }
-        Course { simulator, device, accepted: BTreeMap::new(), ends, events, connects, turner: None }
+        Course { simulator, device, accepted: BTreeMap::new(), ends, events, connects, loop_thread: None }
     }
 
     /// Connects the device, to be run in this way.
@@ -87,10 +87,10 @@ impl Course {
             "start" => device.start().unwrap(),
             "loop" => {
                 device.connect().unwrap();
-                self.turner =
-                    Some(thread::spawn(move || while device.turn(Some(Duration::from_millis(50))).is_ok() {}));
+                self.loop_thread =
+                    Some(thread::spawn(move || while device.run_loop(Some(Duration::from_millis(50))).is_ok() {}));
             }
-            _ => self.turner = Some(thread::spawn(move || assert_eq!(device.connect_blocking(), Ok(())))),
+            _ => self.loop_thread = Some(thread::spawn(move || assert_eq!(device.connect_blocking(), Ok(())))),
         }
     }
 
@@ -119,8 +119,8 @@ impl Course {
     pub fn finish(mut self) -> Summary {
         assert_eq!(self.device.flush(Some(DEADLINE)), Ok(()), "all is delivered in the end");
         assert_eq!(self.device.close_timeout(Some(DEADLINE)), Ok(0));
-        if let Some(turner) = self.turner.take() {
-            turner.join().unwrap();
+        if let Some(loop_thread) = self.loop_thread.take() {
+            loop_thread.join().unwrap();
         }
 
         assert_eq!(self.simulator.bans(), [], "nobody is banned");

@@ -1,10 +1,10 @@
 //! Atomics at which a model may switch threads. Not for statics: several models run at once, on threads of the system.
 
-use shuttle::sync::atomic as played;
+use shuttle::sync::atomic as shuttled;
 use std::sync::atomic::{self, Ordering};
 
 #[derive(Debug, Default)]
-struct Point(played::AtomicBool);
+struct Point(shuttled::AtomicBool);
 
 impl Point {
     fn pass(&self) {

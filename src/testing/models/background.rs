@@ -8,7 +8,7 @@ fn visit(device: &Device) {
     device.send_state("{}", 0).unwrap();
     // Nobody but the background thread can deliver it.
     device.flush(None).unwrap();
-    device.shut_down();
+    device.shut_down().unwrap();
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn one_thread_serves_all_that_are_there_together() {
         let visitors: Vec<_> = (0..2).map(|_| thread::spawn(|| visit(&device()))).collect();
         visitors.into_iter().for_each(|visitor| visitor.join().unwrap());
         assert_eq!(started_and_alive(), (1, 1));
-        first.shut_down();
+        first.shut_down().unwrap();
         assert_eq!(started_and_alive(), (1, 0));
     });
 }
@@ -51,7 +51,7 @@ fn closed_and_started_again_and_freed() {
         let third = thread::spawn(|| visit(&super::device()));
         other.join().unwrap();
         third.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
         assert_eq!(started_and_alive().1, 0);
     });
 }
@@ -64,14 +64,14 @@ fn freed_after_a_change_from_the_background_thread_to_a_loop() {
         device.close().unwrap();
         let freer = {
             let device = device.clone();
-            thread::spawn(move || device.shut_down())
+            thread::spawn(move || device.shut_down().unwrap())
         };
         if device.connect().is_ok() {
-            let _ = device.turn(Some(std::time::Duration::ZERO));
+            let _ = device.run_loop(Some(std::time::Duration::ZERO));
             let _ = device.close();
         }
         freer.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
         assert_eq!(started_and_alive().1, 0);
     });
 }
@@ -86,10 +86,10 @@ fn freed_just_before_it_is_started() {
             let device = device.clone();
             thread::spawn(move || drop(device.start()))
         };
-        device.shut_down();
+        device.shut_down().unwrap();
         starter.join().unwrap();
         assert!(device.fd().is_ok(), "not on the background thread");
-        device.shut_down();
+        device.shut_down().unwrap();
         assert_eq!(started_and_alive().1, 0);
     });
 }
@@ -102,7 +102,7 @@ fn freed_just_before_a_blocking_connect() {
             let device = device.clone();
             thread::spawn(move || drop(device.connect_blocking()))
         };
-        device.shut_down();
+        device.shut_down().unwrap();
         connecter.join().unwrap();
     });
 }

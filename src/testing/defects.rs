@@ -1,9 +1,12 @@
 //! What a host notices of a defect in the library: one device closes with LOSANT_ERR_INTERNAL, and everything goes on.
 //! Here because a shipped library has no defect to inject; it is driven as C drives it.
 
-use super::*;
+use super::fault_point::FaultPoint;
 use crate::{
-    defect::Place,
+    ffi::{
+        guard::{guard, guard_or},
+        *,
+    },
     status::{Status, Status::*},
 };
 use std::{
@@ -138,8 +141,8 @@ impl Handle {
         }
     }
 
-    fn inject(&self, place: Place) {
-        super::handle::find(self.device).unwrap().device.inner.defect.put(place);
+    fn inject(&self, point: FaultPoint) {
+        crate::ffi::handle::find(self.device).unwrap().engine().fault.put(point);
     }
 
     fn begin(&self, way: &str) {
@@ -150,7 +153,7 @@ impl Handle {
     }
 }
 
-fn closed_and_kept(way: &str, place: Place) {
+fn closed_and_kept(way: &str, point: FaultPoint) {
     let acknowledge = Arc::new(AtomicBool::new(false));
     let port = broker(acknowledge.clone());
     let (failing, other) = (Handle::new("failing", port), Handle::new("other", port));
@@ -161,17 +164,17 @@ fn closed_and_kept(way: &str, place: Place) {
     }
     failing.until(way, "the states are sent", || failing.counter(losant_counter::LOSANT_COUNTER_SENT) == 3);
 
-    failing.inject(place);
+    failing.inject(point);
     // Wakes the loop.
     failing.send("{\"kept\":3}");
     let (event, status, text) = failing.next(way);
     assert_eq!((event, status), (CLOSE, LOSANT_ERR_INTERNAL), "{text}");
     assert!(text.contains("a defect in liblosant") && text.contains("injected"), "{text}");
-    assert!(text.contains("defect.rs:"), "the place is told: {text}");
+    assert!(text.contains("fault_point.rs:"), "the place is told: {text}");
     assert!(!losant_device_is_connected(failing.device));
     assert_eq!(failing.counter(losant_counter::LOSANT_COUNTER_QUEUED), 4, "accepted means kept");
 
-    if place == Place::Thread {
+    if point == FaultPoint::Thread {
         // It was the thread of both.
         assert_eq!(other.next("start").1, LOSANT_ERR_INTERNAL);
         other.begin("start");
@@ -190,7 +193,7 @@ fn closed_and_kept(way: &str, place: Place) {
 #[test]
 fn a_defect_closes_one_device_and_loses_nothing() {
     for way in ["start", "loop"] {
-        closed_and_kept(way, Place::Work);
+        closed_and_kept(way, FaultPoint::Work);
     }
 }
 
@@ -199,12 +202,12 @@ fn a_defect_closes_one_device_and_loses_nothing() {
 fn nothing_is_printed_and_a_defect_of_the_thread_closes_its_devices() {
     const CHILD: &str = "LOSANT_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
-        closed_and_kept("start", Place::Thread);
-        return closed_and_kept("loop", Place::Work);
+        closed_and_kept("start", FaultPoint::Thread);
+        return closed_and_kept("loop", FaultPoint::Work);
     }
     let name = "nothing_is_printed_and_a_defect_of_the_thread_closes_its_devices";
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("ffi::defects::{name}"), "--nocapture"])
+        .args(["--exact", &format!("testing::defects::{name}"), "--nocapture"])
         .env(CHILD, "1")
         .output()
         .unwrap();
@@ -215,6 +218,6 @@ fn nothing_is_printed_and_a_defect_of_the_thread_closes_its_devices() {
 
 #[test]
 fn a_panic_does_not_leave_a_function() {
-    assert_eq!(super::guard("test", || panic!("injected")), LOSANT_ERR_INTERNAL);
-    assert_eq!(super::guard_or(7, "test", || panic!("injected")), 7);
+    assert_eq!(guard("test", || panic!("injected")), LOSANT_ERR_INTERNAL);
+    assert_eq!(guard_or(7, "test", || panic!("injected")), 7);
 }

@@ -15,26 +15,26 @@ use std::{
 pub(crate) type ThreadId = (thread::ThreadId, Option<usize>);
 
 pub(crate) fn here() -> ThreadId {
-    (thread::current().id(), super::player())
+    (thread::current().id(), super::task())
 }
 
 pub(crate) enum JoinHandle<T> {
     Real(thread::JoinHandle<T>),
-    Played { thread: shuttle::thread::JoinHandle<T>, player: shuttle::thread::ThreadId, ended: Arc<AtomicBool> },
+    Shuttled { thread: shuttle::thread::JoinHandle<T>, task: shuttle::thread::ThreadId, ended: Arc<AtomicBool> },
 }
 
 impl JoinHandle<()> {
     pub fn is_finished(&self) -> bool {
         match self {
             JoinHandle::Real(thread) => thread.is_finished(),
-            JoinHandle::Played { ended, .. } => ended.load(Ordering::SeqCst),
+            JoinHandle::Shuttled { ended, .. } => ended.load(Ordering::SeqCst),
         }
     }
 
     pub fn join(self) -> Result<(), Box<dyn Any + Send>> {
         match self {
             JoinHandle::Real(thread) => thread.join(),
-            JoinHandle::Played { thread, .. } => thread.join(),
+            JoinHandle::Shuttled { thread, .. } => thread.join(),
         }
     }
 }
@@ -42,11 +42,11 @@ impl JoinHandle<()> {
 pub(crate) fn is_here(thread: &JoinHandle<()>) -> bool {
     match thread {
         JoinHandle::Real(thread) => thread.thread().id() == thread::current().id(),
-        JoinHandle::Played { player, .. } => super::is_on() && shuttle::thread::current().id() == *player,
+        JoinHandle::Shuttled { task, .. } => super::is_on() && shuttle::thread::current().id() == *task,
     }
 }
 
-pub(in crate::sync) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     if !super::is_on() {
         return thread::Builder::new().name(name.to_owned()).spawn(body).map(JoinHandle::Real);
     }
@@ -57,8 +57,8 @@ pub(in crate::sync) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -
         body();
         sign.store(true, Ordering::SeqCst);
     });
-    let player = thread.thread().id();
-    Ok(JoinHandle::Played { thread, player, ended })
+    let task = thread.thread().id();
+    Ok(JoinHandle::Shuttled { thread, task, ended })
 }
 
 /// How many threads the library has started in this run, and how many of those go on.
@@ -70,21 +70,21 @@ pub(crate) fn started_and_alive() -> (usize, usize) {
 }
 
 pub(crate) fn get(cell: &'static LocalKey<Cell<usize>>) -> usize {
-    match super::player() {
-        Some(player) => super::RUN.with_borrow(|run| run.counts.get(&key(cell, player)).copied()).unwrap_or(0),
+    match super::task() {
+        Some(task) => super::RUN.with_borrow(|run| run.counts.get(&key(cell, task)).copied()).unwrap_or(0),
         None => cell.get(),
     }
 }
 
 pub(crate) fn set(cell: &'static LocalKey<Cell<usize>>, value: usize) {
-    match super::player() {
-        Some(player) => {
-            super::RUN.with_borrow_mut(|run| run.counts.insert(key(cell, player), value));
+    match super::task() {
+        Some(task) => {
+            super::RUN.with_borrow_mut(|run| run.counts.insert(key(cell, task), value));
         }
         None => cell.set(value),
     }
 }
 
-fn key(cell: &'static LocalKey<Cell<usize>>, player: usize) -> (usize, usize) {
-    (cell.with(|cell| std::ptr::from_ref(cell) as usize), player)
+fn key(cell: &'static LocalKey<Cell<usize>>, task: usize) -> (usize, usize) {
+    (cell.with(|cell| std::ptr::from_ref(cell) as usize), task)
 }

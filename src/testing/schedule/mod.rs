@@ -1,4 +1,4 @@
-//! Models: the library's own code, played through under thousands of schedules. A scheduler (shuttle's) runs the threads
+//! Models: the library's own code, shuttled through under thousands of schedules. A scheduler (shuttle's) runs the threads
 //! of a model as coroutines of one thread and decides at every lock, condition, atomic and poll who goes on. Time stands
 //! still: whoever waits must be woken, or the model ends as a deadlock. A schedule that fails is printed with its seed.
 //!
@@ -13,7 +13,7 @@ use crate::process::PerProcess;
 use shuttle::{
     Config, FailurePersistence, MaxSteps, Runner,
     scheduler::{PctScheduler, RandomScheduler, Scheduler},
-    sync as played,
+    sync as shuttled,
 };
 use std::{
     any::Any,
@@ -24,7 +24,7 @@ use std::{
 };
 
 /// Which thread of a model this is; `None` outside of models.
-pub(crate) fn player() -> Option<usize> {
+pub(crate) fn task() -> Option<usize> {
     IS_ON.get().then(|| shuttle::current::me().into())
 }
 
@@ -51,7 +51,7 @@ fn play(scheduler: impl Scheduler + 'static, body: Arc<impl Fn() + Send + Sync +
     config.max_steps = MaxSteps::FailAfter(20_000);
     let _off = Off;
     Runner::new(scheduler, config).run(move || {
-        RUN.set(PlayedRun::default());
+        RUN.set(ModelRun::default());
         IS_ON.set(true);
         body();
         IS_ON.set(false);
@@ -69,7 +69,7 @@ impl Drop for Off {
 
 /// What belongs to one run of a model.
 #[derive(Default)]
-struct PlayedRun {
+struct ModelRun {
     polls: Arc<poll::Wakes>,
     statics: BTreeMap<usize, &'static dyn Any>,
     /// Thread-locals.
@@ -80,12 +80,12 @@ struct PlayedRun {
 
 thread_local! {
     static IS_ON: Cell<bool> = const { Cell::new(false) };
-    static RUN: RefCell<PlayedRun> = RefCell::default();
+    static RUN: RefCell<ModelRun> = RefCell::default();
 }
 
 /// The value of a static in this run of a model; none outside of models. It is leaked, as statics are.
 pub(crate) fn of_this_run<T: Default>(place: &PerProcess<T>) -> Option<&'static T> {
-    player()?;
+    task()?;
     let address = std::ptr::from_ref(place) as usize;
     let found = RUN.with_borrow(|run| run.statics.get(&address).copied());
     let value = found.unwrap_or_else(|| {
@@ -98,42 +98,42 @@ pub(crate) fn of_this_run<T: Default>(place: &PerProcess<T>) -> Option<&'static 
 
 /// What orders the threads of a model at a lock.
 #[derive(Debug, Default)]
-pub(super) struct Turn(played::Mutex<()>);
+pub(crate) struct SchedulePoint(shuttled::Mutex<()>);
 
-pub(super) struct TurnGuard<'a>(Option<played::MutexGuard<'a, ()>>);
+pub(crate) struct SchedulePointGuard<'a>(Option<shuttled::MutexGuard<'a, ()>>);
 
-impl Turn {
+impl SchedulePoint {
     pub const fn new() -> Self {
-        Turn(played::Mutex::new(()))
+        SchedulePoint(shuttled::Mutex::new(()))
     }
 
-    pub fn take(&self) -> TurnGuard<'_> {
-        TurnGuard(is_on().then(|| self.0.lock().unwrap_or_else(|e| e.into_inner())))
+    pub fn take(&self) -> SchedulePointGuard<'_> {
+        SchedulePointGuard(is_on().then(|| self.0.lock().unwrap_or_else(|e| e.into_inner())))
     }
 }
 
-impl TurnGuard<'_> {
+impl SchedulePointGuard<'_> {
     pub fn is_model(&self) -> bool {
         self.0.is_some()
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Condition(played::Condvar);
+pub(crate) struct Condition(shuttled::Condvar);
 
 impl Condition {
     pub const fn new() -> Self {
-        Condition(played::Condvar::new())
+        Condition(shuttled::Condvar::new())
     }
 
     /// Whether the time was over, which it only is from the beginning.
-    pub fn wait(&self, turn: &mut TurnGuard<'_>, timeout: Option<Duration>) -> bool {
-        let Some(guard) = turn.0.take() else { return false };
+    pub fn wait(&self, point: &mut SchedulePointGuard<'_>, timeout: Option<Duration>) -> bool {
+        let Some(guard) = point.0.take() else { return false };
         if timeout == Some(Duration::ZERO) {
-            turn.0 = Some(guard);
+            point.0 = Some(guard);
             return true;
         }
-        turn.0 = Some(self.0.wait(guard).unwrap_or_else(|e| e.into_inner()));
+        point.0 = Some(self.0.wait(guard).unwrap_or_else(|e| e.into_inner()));
         false
     }
 

@@ -1,7 +1,7 @@
 //! The kernel's poll, which a model asks without waiting: it waits for the next wake-up of the model instead.
 
 use mio::{Events, Interest, Registry, Token, unix::SourceFd};
-use shuttle::sync as played;
+use shuttle::sync as shuttled;
 use std::{
     io,
     os::fd::{AsRawFd, RawFd},
@@ -12,8 +12,8 @@ use std::{
 /// How often a descriptor of a model may have become ready.
 #[derive(Debug, Default)]
 pub(super) struct Wakes {
-    count: played::Mutex<u64>,
-    changed: played::Condvar,
+    count: shuttled::Mutex<u64>,
+    changed: shuttled::Condvar,
 }
 
 fn wakes() -> Arc<Wakes> {

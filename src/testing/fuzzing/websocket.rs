@@ -1,6 +1,6 @@
-//! A hostile server behind a WebSocket; see the module of this name at the root.
+//! A hostile server behind a WebSocket.
 
-use super::{
+use crate::transport::{
     upgrade,
     websocket::{self, Opened, WsStream},
 };

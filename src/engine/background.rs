@@ -1,11 +1,11 @@
 //! The one background thread that all started devices share. It begins with the first and ends with the last.
 
-use super::{Crank, report};
+use super::{Engine, LoopGuard, loop_poll::make_poll, report_wake};
 use crate::{
+    callback::Forked,
     connection::{Next, Readiness},
     defect,
-    device::Inner,
-    process::{PerProcess, ProcessId},
+    process::PerProcess,
     status::{Error, Status::*},
     sync::{
         Condvar, Mutex, Poll, Rank, Ranked, Waker, spawn_quiet,
@@ -19,6 +19,9 @@ use std::{
     sync::Arc,
     time::Instant,
 };
+
+#[cfg(test)]
+use crate::testing::fault_point::FaultPoint;
 
 const WAKE: Token = Token(0);
 
@@ -48,13 +51,13 @@ struct Shared {
 
 #[derive(Default)]
 struct Mailbox {
-    joined: Vec<(Token, Arc<Inner>)>,
+    joined: Vec<(Token, Arc<Engine>)>,
     woken: Vec<Token>,
     /// Devices that run here now.
     members: usize,
     last_token: usize,
     /// The device whose callbacks the thread may be in.
-    calling: Option<Arc<Inner>>,
+    calling: Option<Arc<Engine>>,
     /// The thread will do nothing more.
     over: bool,
 }
@@ -63,7 +66,7 @@ impl Ranked for Mailbox {
     const RANK: Rank = Rank::Mailbox;
 }
 
-/// A device's place on the background thread.
+/// A device that runs on the background thread.
 #[derive(Clone)]
 pub(super) struct Membership {
     shared: Arc<Shared>,
@@ -71,7 +74,7 @@ pub(super) struct Membership {
 }
 
 impl Membership {
-    /// Makes the thread turn this device.
+    /// Makes the thread run this device's loop.
     pub fn wake(&self) -> io::Result<()> {
         self.shared.wake(self.token)
     }
@@ -94,7 +97,7 @@ impl Shared {
         if mailbox.woken.len() == 1 { self.waker.wake() } else { Ok(()) }
     }
 
-    fn set_calling(&self, device: Option<Arc<Inner>>) {
+    fn set_calling(&self, device: Option<Arc<Engine>>) {
         self.mailbox.lock().calling = device;
         self.changed.notify_all();
     }
@@ -114,8 +117,8 @@ impl Shared {
     }
 }
 
-/// Gives a device a place on the background thread, which is started if there is none.
-pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
+/// Makes a device a member of the background thread, which is started if there is none.
+pub(super) fn join(engine: &Arc<Engine>) -> Result<Membership, Error> {
     let mut threads = THREADS.get().lock();
     // Where devices end inside callbacks, nobody waits for their threads.
     threads.ended.retain(|(_, thread)| !thread.is_finished());
@@ -131,28 +134,24 @@ pub(super) fn join(inner: &Arc<Inner>) -> Result<Membership, Error> {
     mailbox.members += 1;
     mailbox.last_token += 1;
     let token = Token(mailbox.last_token);
-    mailbox.joined.push((token, inner.clone()));
+    mailbox.joined.push((token, engine.clone()));
     drop(mailbox);
     Ok(Membership { shared, token })
 }
 
 fn begin() -> Result<Thread, Error> {
     let failed = |e: io::Error| Error::new(LOSANT_ERR_SYSTEM, format!("cannot make a poll descriptor: {e}"));
-    let poll = Poll::new().map_err(failed)?;
-    let waker = Waker::new(poll.registry(), WAKE).map_err(failed)?;
+    let (poll, waker) = make_poll(WAKE)?;
     let registry = poll.registry().try_clone().map_err(failed)?;
     let shared = Arc::new(Shared { waker, registry, mailbox: Mutex::default(), changed: Condvar::new() });
     let theirs = shared.clone();
     let thread = spawn_quiet("losant", move || {
         let mut worker = Worker::new(theirs, poll);
-        if let Err(what) = defect::contain(|| worker.run()) {
-            worker.fail(&what);
-        }
-        if worker.process.is_past() {
+        let ended = defect::contain(|| worker.run()).unwrap_or_else(|what| worker.fail(&what));
+        match ended {
+            Ok(()) => worker.shared.set_over(),
             // What it has is its parent's.
-            std::mem::forget(worker);
-        } else {
-            worker.shared.set_over();
+            Err(Forked) => std::mem::forget(worker),
         }
     })?;
     Ok((shared, thread))
@@ -171,7 +170,7 @@ pub(super) fn reap() {
         }
         std::mem::take(&mut threads.ended)
     };
-    report(woken);
+    report_wake(woken);
     for (shared, thread) in ended {
         // On the thread itself, as from a log callback, there is nothing to wait for.
         if !thread::is_here(&thread) && shared.wait_until_over() {
@@ -184,7 +183,7 @@ pub(super) fn reap() {
 }
 
 struct Member {
-    inner: Arc<Inner>,
+    engine: Arc<Engine>,
     due: Option<Instant>,
 }
 
@@ -195,9 +194,8 @@ struct Worker {
     events: Events,
     members: BTreeMap<Token, Member>,
     timers: BTreeSet<(Instant, Token)>,
-    /// Devices that have more to do than one turn.
+    /// Devices that have more to do than one round.
     unfinished: Vec<Token>,
-    process: ProcessId,
 }
 
 impl Worker {
@@ -209,48 +207,46 @@ impl Worker {
             members: BTreeMap::new(),
             timers: BTreeSet::new(),
             unfinished: Vec::new(),
-            process: ProcessId::current(),
         }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Result<(), Forked> {
         loop {
-            let due = self.gather();
-            for (token, readiness) in due {
-                self.turn(token, readiness);
-                if self.process.is_past() {
-                    // A child that has come back from a callback.
-                    return;
-                }
+            for (token, readiness) in self.gather() {
+                self.round(token, readiness)?;
             }
             if self.members.is_empty() && self.may_end() {
-                return;
+                return Ok(());
             }
         }
     }
 
     /// A defect has ended this thread: its devices are closed and say so; those started from now on get another thread.
-    fn fail(&mut self, what: &str) {
+    fn fail(&mut self, what: &str) -> Result<(), Forked> {
         self.retire(&mut THREADS.get().lock());
         let joined = std::mem::take(&mut self.shared.mailbox.lock().joined);
-        let members = std::mem::take(&mut self.members).into_iter().map(|(token, member)| (token, member.inner));
-        for (token, inner) in members.chain(joined) {
-            self.call(&inner, || {
-                // A thread that has it now is freeing it, and ends it itself.
-                if let Ok(mut crank) = Crank::take_background(&inner, token) {
-                    crank.fail(what);
-                    self.shared.set_calling(Some(inner.clone()));
-                    crank.dispatch();
-                    crank.finish();
-                }
-            });
-            if self.process.is_past() {
-                return;
+        let members = std::mem::take(&mut self.members).into_iter().map(|(token, member)| (token, member.engine));
+        for (token, engine) in members.chain(joined) {
+            // A thread that has it now is freeing it, and ends it itself.
+            if let Ok(mut guard) = LoopGuard::take_background(&engine, token) {
+                guard.fail(what);
+                self.tell(&engine, guard)?;
             }
         }
+        Ok(())
     }
 
-    /// Waits, and tells which devices want a turn.
+    /// Calls the observers of what has happened, and gives the loop back: when the device wants its next round.
+    fn tell(&self, engine: &Arc<Engine>, mut guard: LoopGuard<'_>) -> Result<Next, Forked> {
+        self.shared.set_calling(Some(engine.clone()));
+        guard.dispatch()?;
+        let next = guard.next();
+        let ended = guard.finish()?.is_some();
+        self.shared.set_calling(None);
+        Ok(if ended { Next::Never } else { next })
+    }
+
+    /// Waits, and tells which devices want a round of work.
     fn gather(&mut self) -> BTreeMap<Token, Readiness> {
         let timeout = if self.unfinished.is_empty() {
             self.timers.first().map(|(due, _)| due.saturating_duration_since(Instant::now()))
@@ -264,14 +260,14 @@ impl Worker {
             }
         }
         #[cfg(test)]
-        self.members.values().for_each(|member| member.inner.defect.strike(defect::Place::Thread));
+        self.members.values().for_each(|member| member.engine.fault.strike(FaultPoint::Thread));
         let mut due = BTreeMap::new();
         for token in self.unfinished.drain(..) {
             due.insert(token, Readiness::default());
         }
         let mut mailbox = self.shared.mailbox.lock();
-        for (token, inner) in mailbox.joined.drain(..) {
-            self.members.insert(token, Member { inner, due: None });
+        for (token, engine) in mailbox.joined.drain(..) {
+            self.members.insert(token, Member { engine, due: None });
             due.insert(token, Readiness::default());
         }
         for token in mailbox.woken.drain(..) {
@@ -296,30 +292,25 @@ impl Worker {
         due
     }
 
-    fn turn(&mut self, token: Token, readiness: Readiness) {
-        let Some(member) = self.members.get(&token) else { return };
-        let inner = member.inner.clone();
-        let turned = self.call(&inner, || match Crank::take_background(&inner, token) {
-            Ok(mut crank) => {
-                crank.ready(readiness);
-                crank.work();
-                self.shared.set_calling(Some(inner.clone()));
-                crank.dispatch();
-                let next = crank.next;
-                Some(if crank.finish().is_some() { Next::Never } else { next })
+    /// One round of a device.
+    fn round(&mut self, token: Token, readiness: Readiness) -> Result<(), Forked> {
+        let Some(member) = self.members.get(&token) else { return Ok(()) };
+        let engine = member.engine.clone();
+        let next = match LoopGuard::take_background(&engine, token) {
+            Ok(mut guard) => {
+                guard.ready(readiness);
+                guard.work();
+                Some(self.tell(&engine, guard)?)
             }
             // Another thread has it for a moment and will wake us.
             Err(e) if e.status == LOSANT_ERR_BUSY => None,
             Err(_) => Some(Next::Never),
-        });
-        if self.process.is_past() {
-            return;
-        }
-        let Some(member) = self.members.get_mut(&token) else { return };
+        };
+        let Some(member) = self.members.get_mut(&token) else { return Ok(()) };
         if let Some(due) = member.due.take() {
             self.timers.remove(&(due, token));
         }
-        match turned.unwrap_or(Some(Next::Now)) {
+        match next {
             Some(Next::Now) => self.unfinished.push(token),
             Some(Next::At(when)) => {
                 member.due = Some(when);
@@ -330,17 +321,7 @@ impl Worker {
             }
             None => {}
         }
-    }
-
-    /// Does something that may call observers of a device. Those written in Rust can panic, and the other devices must not
-    /// suffer for it.
-    fn call<T>(&self, inner: &Inner, turn: impl FnOnce() -> T) -> Option<T> {
-        let turned = defect::contain(turn);
-        if self.process.is_past() {
-            return None;
-        }
-        self.shared.set_calling(None);
-        turned.map_err(|what| log::error!("{}: an observer panicked: {what}", inner.id)).ok()
+        Ok(())
     }
 
     /// Whether the thread is no longer needed; if so, it is no longer the current one.

@@ -1,15 +1,16 @@
-//! Models of what threads do to devices at the same time; see [`crate::sync::model`]. The code is the library's own; only
+//! Models of what threads do to devices at the same time; see [`super::schedule`]. The code is the library's own; only
 //! the broker is made up. A wake-up that is lost, a wait that nobody ends and a lock that is held for ever all show as a
 //! deadlock.
 
 mod background;
 mod delivery;
+mod handles;
 mod observers;
 mod waking;
 
 use crate::{
     Device, EventType,
-    sync::model::{check, poll},
+    testing::schedule::{check, poll},
 };
 use shuttle::{
     sync::{Condvar, Mutex},
@@ -56,7 +57,7 @@ impl Way {
             Way::Blocking => device.connect_blocking().unwrap(),
             Way::Loop => {
                 device.connect().unwrap();
-                turn_until_closed(device);
+                run_until_closed(device);
             }
             Way::Descriptor => {
                 device.connect().unwrap();
@@ -68,7 +69,7 @@ impl Way {
                         // What is to be done at once may be another thread's to do.
                         thread::yield_now();
                     }
-                    let _ = device.turn(Some(std::time::Duration::ZERO));
+                    let _ = device.run_loop(Some(std::time::Duration::ZERO));
                 }
             }
             Way::Start => {
@@ -82,9 +83,9 @@ impl Way {
     }
 }
 
-/// Turns the loop until the device has ended.
-fn turn_until_closed(device: &Device) {
-    while device.turn(None).is_ok() {}
+/// Runs the loop until the device has ended.
+fn run_until_closed(device: &Device) {
+    while device.run_loop(None).is_ok() {}
 }
 
 /// Something that another thread waits for.

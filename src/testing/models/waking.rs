@@ -16,7 +16,7 @@ fn states_are_sent(way: Way) {
         way.run(&device);
         senders.into_iter().for_each(|sender| sender.join().unwrap());
         assert_eq!(device.counters().delivered, 2);
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -35,7 +35,7 @@ fn close_is_heard(way: Way) {
         };
         way.run(&device);
         closer.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 

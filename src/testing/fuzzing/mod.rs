@@ -1,13 +1,13 @@
 //! What the fuzz targets in `fuzz/` call: each takes any bytes, plays a hostile other side with them, and panics when a
 //! promise is broken. Not part of the library. The tests replay the corpus, so that what was found once stays found.
 
-pub use crate::transport::fuzzing::websocket;
+pub use websocket::websocket;
 
 use crate::{
     json::object_fields,
     parse_time,
     payload::{MAX_PAYLOAD, decode_command, encode_states, validate_state},
-    session::{Identity, Incoming, Session},
+    session::{Credentials, Identity, Incoming, Session},
     status::Status,
 };
 use bytes::BytesMut;
@@ -17,6 +17,7 @@ use tree::Tree;
 use zeroize::Zeroizing;
 
 mod tree;
+mod websocket;
 
 /// What the broker sends, after one byte that tells into how long pieces it is cut. The cuts change nothing.
 pub fn session(data: &[u8]) {
@@ -30,7 +31,10 @@ pub fn session(data: &[u8]) {
 fn converse(stream: &[u8], size: usize) -> (Vec<Incoming>, Option<Status>, Vec<u8>) {
     let identity = Identity {
         client_id: "d1".to_owned(),
-        login: Some((Zeroizing::new("key".to_owned()), Zeroizing::new("secret".to_owned()))),
+        credentials: Some(Credentials {
+            key: Zeroizing::new("key".to_owned()),
+            secret: Zeroizing::new("secret".to_owned()),
+        }),
         command_topic: "losant/d1/command".to_owned(),
         keep_alive: Duration::from_secs(15),
     };

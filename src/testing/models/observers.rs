@@ -1,6 +1,6 @@
 //! After remove or free has returned, no callback starts, and none runs on another thread.
 
-use super::{CONNECT, DELIVERED, Latch, Way, check, device, thread, turn_until_closed};
+use super::{CONNECT, DELIVERED, Latch, Way, check, device, run_until_closed, thread};
 use crate::Device;
 use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::Arc;
@@ -55,10 +55,10 @@ fn ended_while_running(way: Way, end: impl Fn(&Device, crate::ObserverId) + Clon
         match way {
             // Unless it is freed already.
             Way::Start => drop(device.start()),
-            _ => turn_until_closed(&device),
+            _ => run_until_closed(&device),
         }
         ender.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
         assert_eq!(data.destroyed.load(SeqCst), 1, "more than 100: a callback after its end; else: destructor calls");
     });
 }
@@ -75,12 +75,12 @@ fn removed_beside_the_background_thread() {
 
 #[test]
 fn freed_beside_a_loop() {
-    ended_while_running(Way::Loop, |device, _| device.shut_down());
+    ended_while_running(Way::Loop, |device, _| device.shut_down().unwrap());
 }
 
 #[test]
 fn freed_beside_the_background_thread() {
-    ended_while_running(Way::Start, |device, _| device.shut_down());
+    ended_while_running(Way::Start, |device, _| device.shut_down().unwrap());
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn an_observer_that_frees_its_device_while_others_remove_and_free() {
         let sign = freed.clone();
         let id = device.add_observer(DELIVERED, move |device, _| {
             owner.call();
-            device.shut_down();
+            device.shut_down().unwrap();
             sign.open();
         });
         device.send_state("{}", 0).unwrap();
@@ -105,12 +105,12 @@ fn an_observer_that_frees_its_device_while_others_remove_and_free() {
         };
         let freer = {
             let device = device.clone();
-            thread::spawn(move || device.shut_down())
+            thread::spawn(move || device.shut_down().unwrap())
         };
         let _ = device.start();
         remover.join().unwrap();
         freer.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
         assert_eq!(data.destroyed.load(SeqCst), 1);
     });
 }
@@ -121,18 +121,18 @@ fn observers_of_two_devices_free_each_other() {
         let devices = [device(), device()];
         for (at, one) in devices.iter().enumerate() {
             let other = devices[1 - at].clone();
-            one.add_observer(CONNECT, move |_, _| other.shut_down());
+            one.add_observer(CONNECT, move |_, _| other.shut_down().unwrap());
         }
         let loops = devices.clone().map(|device| {
             thread::spawn(move || {
                 // The other may have freed it already; then it does nothing.
                 if device.connect().is_ok() {
-                    turn_until_closed(&device);
+                    run_until_closed(&device);
                 }
             })
         });
         // One may have been freed before it could free the other.
-        devices.each_ref().into_iter().for_each(Device::shut_down);
+        devices.each_ref().into_iter().for_each(|device| device.shut_down().unwrap());
         loops.into_iter().for_each(|running| running.join().unwrap());
     });
 }

@@ -1,11 +1,14 @@
-//! Handles under races; see [`crate::sync::model`].
+//! Handles under races; see [`super::schedule`].
 
-use super::{
-    device::losant_device_free,
-    handle::{find, issue, losant_device, revoke},
-    run::losant_device_is_connected,
+use crate::{
+    Device,
+    Status::*,
+    ffi::{
+        handle::{find, issue, revoke},
+        losant_device, losant_device_free, losant_device_is_connected,
+    },
+    testing::schedule::check,
 };
-use crate::{Device, Status::*, sync::model::check};
 use shuttle::thread;
 use std::ptr;
 
@@ -25,18 +28,18 @@ fn a_handle_never_means_another_device() {
             (0..2).map(|_| thread::spawn(move || revoke(pointer(first)).is_ok_and(|taken| taken.is_some()))).collect();
         let issuer = thread::spawn(|| {
             let next = issue_one("next");
-            assert_eq!(find(pointer(next)).unwrap().device.id(), "next");
+            assert_eq!(find(pointer(next)).unwrap().id(), "next");
             next
         });
         if let Ok(found) = find(pointer(first)) {
-            assert_eq!(found.device.id(), "first");
+            assert_eq!(found.id(), "first");
         }
         let freed = revokers.into_iter().filter_map(|revoker| revoker.join().unwrap().then_some(())).count();
         assert_eq!(freed, 1, "exactly one of them has freed it");
         assert!(find(pointer(first)).is_err());
         let next = issuer.join().unwrap();
         assert_ne!(next, first);
-        assert_eq!(find(pointer(next)).unwrap().device.id(), "next");
+        assert_eq!(find(pointer(next)).unwrap().id(), "next");
         let _ = revoke(pointer(next));
     });
 }

@@ -1,6 +1,6 @@
-//! Whoever waits for delivery hears of it, whoever turned the loop.
+//! Whoever waits for delivery hears of it, whoever ran the loop.
 
-use super::{check, device, device_for, thread, turn_until_closed};
+use super::{check, device, device_for, run_until_closed, thread};
 use crate::{Device, Status::*, sync::thread::started_and_alive};
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ fn flush_while_others_turn_the_loop_or_leave_it() {
         let flushers = [flusher(&device), flusher(&device)];
         // Comes and goes: when it is gone, those who wait must do its work.
         for _ in 0..2 {
-            let _ = device.turn(Some(Duration::ZERO));
+            let _ = device.run_loop(Some(Duration::ZERO));
         }
         flushers.into_iter().for_each(|flusher| flusher.join().unwrap());
         device.close().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -41,9 +41,9 @@ fn flush_while_another_thread_sleeps_in_the_loop() {
                 device.close().unwrap();
             })
         };
-        turn_until_closed(&device);
+        run_until_closed(&device);
         closer.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -54,7 +54,7 @@ fn flush_on_the_background_thread() {
         device.start().unwrap();
         let flushers = [flusher(&device), flusher(&device)];
         flushers.into_iter().for_each(|flusher| flusher.join().unwrap());
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -73,7 +73,7 @@ fn flush_ends_when_the_device_is_closed() {
         };
         device.close().unwrap();
         flusher.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -88,9 +88,9 @@ fn close_timeout_after(begin: impl Fn(&Device) + Send + Sync + 'static) {
                 thread::spawn(move || assert_eq!(device.close_timeout(None).unwrap(), 0))
             })
             .collect();
-        turn_until_closed(&device);
+        run_until_closed(&device);
         closers.into_iter().for_each(|closer| closer.join().unwrap());
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -117,9 +117,9 @@ fn a_loop_beside_a_close_in_its_own_observer() {
                 device.flush(None).unwrap();
             })
         };
-        turn_until_closed(&device);
+        run_until_closed(&device);
         flusher.join().unwrap();
-        device.shut_down();
+        device.shut_down().unwrap();
     });
 }
 
@@ -142,7 +142,7 @@ fn freed_while_others_wait(begin: impl Fn(&Device) + Send + Sync + 'static) {
                 device.close_timeout(None).unwrap();
             })
         };
-        device.shut_down();
+        device.shut_down().unwrap();
         flusher.join().unwrap();
         closer.join().unwrap();
         assert_eq!(started_and_alive().1, 0);

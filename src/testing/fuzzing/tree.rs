@@ -21,7 +21,7 @@ impl Tree {
         serde_json::from_str(json).ok()
     }
 
-    /// The same with null for every `{"$undefined": …}`.
+    /// The tree with null for every `{"$undefined": …}`.
     pub fn without_undefined(self) -> Tree {
         match self {
             Tree::Object(fields) if fields.len() == 1 && fields[0].0 == "$undefined" => Tree::Leaf("null".to_owned()),

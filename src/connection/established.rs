@@ -1,0 +1,251 @@
+//! A connection that stands: a byte stream, the MQTT session on it, and what happens on them.
+//!
+//! It moves bytes between stream and session and states from the outbox into the session, and tells what the broker has
+//! sent.
+
+use super::{ConnectionConfig, Context, History, Next, Readiness, publisher::Publisher};
+use crate::{
+    connect_limit::Attempt,
+    event::Event,
+    json::excerpt,
+    outbox::Outbox,
+    payload::decode_command,
+    session::{Incoming, Session},
+    status::{
+        Error,
+        Stage::{self, *},
+        Status::*,
+    },
+    sync::MutexGuard,
+    transport::{self, Stream},
+};
+use bytes::Bytes;
+use std::{
+    io::{self, Read, Write},
+    time::{Duration, Instant},
+};
+
+/// Reads and writes of one round of work, so that one busy device on a shared thread leaves room for others.
+const MAX_EXCHANGES: usize = 16;
+
+pub(super) struct Established {
+    stream: Stream,
+    session: Session,
+    publisher: Publisher,
+    /// Counts against the process's connection attempts until the broker has answered.
+    attempt: Option<Attempt>,
+    /// Since when it is complete, SUBACK included.
+    online_since: Option<Instant>,
+    readable: bool,
+    writable: bool,
+    incoming: Vec<Incoming>,
+}
+
+impl Established {
+    /// `answer_by`: when the broker must have accepted the connection.
+    pub fn new(stream: Stream, attempt: Attempt, config: &ConnectionConfig, now: Instant, answer_by: Instant) -> Self {
+        Established {
+            stream,
+            session: Session::new(&config.identity, now, answer_by, config.connect_timeout),
+            publisher: Publisher::new(config.qos),
+            attempt: Some(attempt),
+            online_since: None,
+            readable: true,
+            writable: true,
+            incoming: Vec::new(),
+        }
+    }
+
+    pub fn is_online(&self) -> bool {
+        self.online_since.is_some()
+    }
+
+    /// For how long it has been complete, if it ever was.
+    pub fn online_for(&self, now: Instant) -> Option<Duration> {
+        self.online_since.map(|since| now.saturating_duration_since(since))
+    }
+
+    pub fn ready(&mut self, socket: Readiness) {
+        if socket.ready {
+            self.readable = true;
+            self.writable = true;
+            self.stream.ready(socket.hung_up);
+        }
+    }
+
+    fn stage(&self) -> Stage {
+        if self.is_online() { LOSANT_STAGE_ONLINE } else { LOSANT_STAGE_MQTT }
+    }
+
+    /// One round of work.
+    pub fn converse(
+        &mut self,
+        config: &ConnectionConfig,
+        history: &mut History,
+        cx: &mut Context<'_>,
+    ) -> Result<Next, Error> {
+        for _ in 0..MAX_EXCHANGES {
+            self.read(config, history, cx)?;
+            let stage = self.stage();
+            let pinged = self.session.on_time(cx.now.instant).map_err(|error| error.at(stage))?;
+            let wait = self.fill(pinged, config, cx)?;
+            let wrote = self.write(cx)?;
+            if !(self.readable || wrote && self.writable && self.has_more(cx)) {
+                let due = self.session.deadline();
+                return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
+            }
+        }
+        Ok(Next::Now)
+    }
+
+    /// Sends what one round can send, then DISCONNECT.
+    pub fn close(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+        if self.session.may_publish() {
+            // A failure now changes nothing.
+            let _ = self.converse(config, history, cx);
+        }
+        self.session.disconnect();
+        let _ = self.write(cx);
+        self.stream.close();
+    }
+
+    fn has_more(&self, cx: &Context<'_>) -> bool {
+        self.session.may_publish() && cx.outbox.lock().next(cx.now.instant).is_ok()
+    }
+
+    fn read(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) -> Result<(), Error> {
+        if !self.readable {
+            return Ok(());
+        }
+        let stage = self.stage();
+        let mut chunk = [0u8; 8192];
+        let outcome = match self.stream.read(&mut chunk) {
+            Ok(0) => Err(Error::new(LOSANT_ERR_CONNECTION_LOST, "the broker closed the connection")),
+            Ok(count) => self.session.receive(&chunk[..count], cx.now.instant, &mut self.incoming),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                self.readable = false;
+                Ok(())
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(e) => Err(transport::lost(&e)),
+        };
+        // What came before an error counts: an acknowledgement saves a resend.
+        self.handle_incoming(config, history, cx);
+        outcome.map_err(|error| error.at(stage))
+    }
+
+    /// Moves states from the outbox into the session's output; when to come again, if the pace
+    /// or a missing acknowledgement asks for it. `pinged`: a PINGREQ has just gone into the output.
+    fn fill(&mut self, pinged: bool, config: &ConnectionConfig, cx: &Context<'_>) -> Result<Option<Instant>, Error> {
+        let now = cx.now.instant;
+        let mut outbox = cx.outbox.lock();
+        if pinged {
+            outbox.pinged();
+        }
+        let patience_ends = outbox.patience_ends(config.identity.keep_alive);
+        if patience_ends.is_some_and(|end| now >= end) {
+            let why = "the broker goes on answering, but has not acknowledged a state";
+            return Err(Error::new(LOSANT_ERR_NOT_ACKNOWLEDGED, why).at(self.stage()));
+        }
+        let pace = if self.writable { self.publisher.fill(&mut self.session, &mut outbox, cx.now) } else { None };
+        Ok(pace.into_iter().chain(patience_ends).min())
+    }
+
+    /// Writes what the network takes; whether it took anything.
+    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+        let before = self.session.taken();
+        let outcome = self.write_output();
+        let taken = self.session.taken();
+        if taken != before {
+            let mut outbox = cx.outbox.lock();
+            outbox.written(taken, cx.now.instant);
+            self.tell_outcomes(&mut outbox, cx);
+        }
+        outcome.map_err(|e| transport::lost(&e).at(self.stage()))?;
+        Ok(taken != before)
+    }
+
+    fn write_output(&mut self) -> io::Result<()> {
+        while self.writable && !self.session.output().is_empty() {
+            match self.stream.write(self.session.output()) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.session.take(count),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Not before the connect event.
+    fn tell_outcomes(&self, outbox: &mut MutexGuard<'_, Outbox>, cx: &mut Context<'_>) {
+        if self.is_online() {
+            cx.tell_outcomes(outbox);
+        }
+    }
+
+    /// What the broker has sent, and what follows from it, in order.
+    fn handle_incoming(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+        let mut incoming = std::mem::take(&mut self.incoming);
+        // Held over neighbouring answers that concern states, which come in hundreds.
+        let mut held: Option<MutexGuard<'_, Outbox>> = None;
+        for packet in incoming.drain(..) {
+            if let Incoming::Message { .. } | Incoming::Subscribed { .. } = packet {
+                if let Some(mut outbox) = held.take() {
+                    self.tell_outcomes(&mut outbox, cx);
+                }
+            }
+            match packet {
+                Incoming::Acked(id) => held.get_or_insert_with(|| cx.outbox.lock()).acked(id, cx.now.instant),
+                Incoming::PingAnswered => held.get_or_insert_with(|| cx.outbox.lock()).ping_answered(cx.now.instant),
+                Incoming::Accepted => {
+                    held.get_or_insert_with(|| cx.outbox.lock()).connected(cx.now.instant);
+                    history.known_to_broker = true;
+                    self.attempt = None;
+                }
+                Incoming::Subscribed { refused } => self.online(refused, config, history, cx),
+                Incoming::Message { topic, payload } => message(&topic, &payload, config, history, cx),
+            }
+        }
+        if let Some(mut outbox) = held {
+            self.tell_outcomes(&mut outbox, cx);
+        }
+        self.incoming = incoming;
+    }
+
+    /// The connection is complete.
+    fn online(&mut self, refused: bool, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+        let id = &config.identity.client_id;
+        self.online_since = Some(cx.now.instant);
+        log::info!("{id}: connected to {}:{}", config.target.host, config.target.port);
+        cx.tell(if history.was_online { Event::Reconnect } else { Event::Connect });
+        history.was_online = true;
+        if refused {
+            let text = format!("the broker refused the subscription to {}", config.identity.command_topic);
+            log::warn!("{id}: {text}");
+            cx.tell(Event::Error(Error::new(LOSANT_ERR_SUBSCRIBE_REFUSED, text).at(LOSANT_STAGE_MQTT)));
+        }
+        // Those of states that went out before the broker had answered the subscription.
+        cx.tell_outcomes(&mut cx.outbox.lock());
+    }
+}
+
+fn message(topic: &str, message: &Bytes, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+    let id = &config.identity.client_id;
+    if topic != config.identity.command_topic {
+        log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(topic));
+        return;
+    }
+    match decode_command(message, cx.now.wall_ms) {
+        Ok(_) if !cx.commands_wanted => {}
+        Ok(command) => {
+            let message = String::from_utf8_lossy(message);
+            cx.tell(Event::Command { command, topic: topic.into(), message: (*message).into() });
+        }
+        Err(why) => {
+            history.malformed += 1;
+            log::warn!("{id}: ignored malformed command number {}: {why}", history.malformed);
+        }
+    }
+}
