@@ -6,6 +6,7 @@ mod bounded;
 mod closing;
 mod commands;
 mod delivery;
+mod events;
 mod forks;
 mod guest;
 mod handshakes;

@@ -6,7 +6,7 @@
 use super::{ConnectionConfig, Context, History, Next, Readiness, publisher::Publisher};
 use crate::{
     connect_limit::Attempt,
-    event::Event,
+    event::{Event, PendingEvent},
     json::excerpt,
     outbox::Outbox,
     payload::decode_command,
@@ -21,6 +21,7 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     time::{Duration, Instant},
 };
@@ -39,6 +40,8 @@ pub(super) struct Established {
     readable: bool,
     writable: bool,
     incoming: Vec<Incoming>,
+    /// What has happened before the connection was complete: to be told behind its connect event.
+    early: VecDeque<PendingEvent>,
 }
 
 impl Established {
@@ -53,6 +56,7 @@ impl Established {
             readable: true,
             writable: true,
             incoming: Vec::new(),
+            early: VecDeque::new(),
         }
     }
 
@@ -178,11 +182,22 @@ impl Established {
         Ok(())
     }
 
-    /// Not before the connect event.
-    fn tell_outcomes(&self, outbox: &mut MutexGuard<'_, Outbox>, cx: &mut Context<'_>) {
+    /// The connect event comes before all else that the connection brings, whatever order the broker answers in.
+    fn tell(&mut self, event: Event, cx: &mut Context<'_>) {
+        if self.is_online() { cx.tell(event) } else { self.early.push_back(event.into()) }
+    }
+
+    fn tell_outcomes(&mut self, outbox: &mut Outbox, cx: &mut Context<'_>) {
         if self.is_online() {
             cx.tell_outcomes(outbox);
+        } else {
+            self.early.extend(outbox.take_outcomes().into_iter().map(PendingEvent::Outcome));
         }
+    }
+
+    /// What a connection that never became complete has brought.
+    pub fn take_early(&mut self) -> VecDeque<PendingEvent> {
+        std::mem::take(&mut self.early)
     }
 
     /// What the broker has sent, and what follows from it, in order.
@@ -205,7 +220,11 @@ impl Established {
                     self.attempt = None;
                 }
                 Incoming::Subscribed { refused } => self.online(refused, config, history, cx),
-                Incoming::Message { topic, payload } => message(&topic, &payload, config, history, cx),
+                Incoming::Message { topic, payload } => {
+                    if let Some(event) = command(&topic, &payload, config, history, cx) {
+                        self.tell(event, cx);
+                    }
+                }
             }
         }
         if let Some(mut outbox) = held {
@@ -226,26 +245,33 @@ impl Established {
             log::warn!("{id}: {text}");
             cx.tell(Event::Error(Error::new(LOSANT_ERR_SUBSCRIBE_REFUSED, text).at(LOSANT_STAGE_MQTT)));
         }
-        // Those of states that went out before the broker had answered the subscription.
-        cx.tell_outcomes(&mut cx.outbox.lock());
+        cx.events.append(&mut self.early);
     }
 }
 
-fn message(topic: &str, message: &Bytes, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+/// The event of a message, if it is a command and anybody listens.
+fn command(
+    topic: &str,
+    message: &Bytes,
+    config: &ConnectionConfig,
+    history: &mut History,
+    cx: &Context<'_>,
+) -> Option<Event> {
     let id = &config.identity.client_id;
     if topic != config.identity.command_topic {
         log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(topic));
-        return;
+        return None;
     }
     match decode_command(message, cx.now.wall_ms) {
-        Ok(_) if !cx.commands_wanted => {}
+        Ok(_) if !cx.commands_wanted => None,
         Ok(command) => {
             let message = String::from_utf8_lossy(message);
-            cx.tell(Event::Command { command, topic: topic.into(), message: (*message).into() });
+            Some(Event::Command { command, topic: topic.into(), message: (*message).into() })
         }
         Err(why) => {
             history.malformed += 1;
             log::warn!("{id}: ignored malformed command number {}: {why}", history.malformed);
+            None
         }
     }
 }

@@ -184,8 +184,15 @@ impl Connection {
         Ok(None)
     }
 
-    /// The connect event comes before all else that a connection has brought, so until it is complete the ends of states
-    /// stay in the outbox.
+    /// What a connection has brought that never became complete.
+    fn tell_early(&mut self, cx: &mut Context<'_>) {
+        if let State::Established(established) = &mut self.state {
+            cx.events.append(&mut established.take_early());
+        }
+    }
+
+    /// The ends of states that others have brought about, by filling the outbox. They too wait for the connect event of a
+    /// connection that is not complete yet.
     fn tell_outcomes(&self, cx: &mut Context<'_>) {
         if !matches!(&self.state, State::Established(established) if !established.is_online()) {
             cx.tell_outcomes(&mut cx.outbox.lock());
@@ -194,6 +201,7 @@ impl Connection {
 
     /// The attempt or the connection has failed.
     fn lost(&mut self, failure: Error, cx: &mut Context<'_>) {
+        self.tell_early(cx);
         let id = &self.config.identity.client_id;
         log::warn!("{id}: {}", failure.text);
         let suspect = {
@@ -261,8 +269,11 @@ impl Link for Connection {
         if let State::Established(established) = &mut self.state {
             established.close(&self.config, &mut self.history, cx);
         }
-        cx.outbox.lock().connection_lost();
-        cx.tell_outcomes(&mut cx.outbox.lock());
+        self.tell_early(cx);
+        let mut outbox = cx.outbox.lock();
+        outbox.connection_lost();
+        cx.tell_outcomes(&mut outbox);
+        drop(outbox);
         if !matches!(self.state, State::Ended(_)) {
             self.state = State::Ended(Error::new(LOSANT_OK, "closed by request"));
         }

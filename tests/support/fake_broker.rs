@@ -82,6 +82,12 @@ fn converse(mut stream: TcpStream, answers: Answers) -> io::Result<()> {
     }
 }
 
+/// Writes bytes as segments of this size.
+pub fn answer_in_pieces(stream: &mut TcpStream, bytes: &[u8], size: usize) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    bytes.chunks(size).try_for_each(|piece| stream.write_all(piece))
+}
+
 /// The first byte and the body of the next MQTT packet.
 pub fn read_packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
     let byte = |stream: &mut TcpStream| {
