@@ -63,12 +63,13 @@ impl Device {
         self.submit(None, json, time_ms, |_| {})
     }
 
-    /// The same for a peripheral of this device, which is its gateway.
+    /// Accepts a state of a peripheral whose gateway this device is; JSON, time and result as in [`Self::send_state`].
     pub fn send_peripheral_state(&self, peripheral_id: &str, json: &str, time_ms: i64) -> Result<u64, Error> {
         self.submit(Some(peripheral_id), json, time_ms, |_| {})
     }
 
-    /// The same; `accepted` hears the id before any event about it can be raised. It must not call the device.
+    /// Accepts a state of this device or of one of its peripherals, as [`Self::send_state`] does; `accepted` hears the id
+    /// before any event about it can be raised. It must not call the device.
     pub fn submit(
         &self,
         peripheral_id: Option<&str>,
@@ -157,7 +158,8 @@ impl Device {
     /// is dropped when it has been removed, or the device shut down, and is not running any more; at once if the device is
     /// shut down already. One that panics is logged, and the device goes on.
     ///
-    /// Keep the id to remove the observer with [`Self::remove_observer`]; whoever never does may ignore it.
+    /// Keep the id to remove the observer with [`Self::remove_observer`]. A device whose observers stay as long as it does
+    /// needs no ids, and the result may be dropped.
     pub fn add_observer(
         &self,
         event: EventType,

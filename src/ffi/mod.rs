@@ -1,6 +1,7 @@
 //! The C interface: pointers and strings in, status codes out. Checks, converts, calls, maps; the rules live elsewhere.
 //!
-//! The only module with `unsafe` but for `process`, which asks the kernel. Every exported function enters through [`guard`] or [`guard_or`].
+//! The only module with `unsafe` but for `process`, which asks the kernel. Every exported function enters through
+//! `guard` or `guard_or`.
 
 #![allow(clippy::missing_safety_doc, reason = "the comments are for C; each parameter says what may be passed")]
 
