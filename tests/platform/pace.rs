@@ -1,6 +1,7 @@
 //! The platform's own pace.
 
 use crate::course::{Course, DEADLINE, most_within, now_ms};
+use losant::Status;
 use std::time::{Duration, Instant};
 
 /// A night without a network, one state a second: within one window it is all at the platform.
@@ -88,10 +89,11 @@ fn a_stranger_among_the_peripherals_holds_up_nobody() {
         assert!(course.simulator.wait_until(arrived(2 * round), DEADLINE), "round {round}");
     }
     let begin = Instant::now();
-    while course.device.counters().queued > 1 {
+    while course.device.stats().queued > 1 {
         assert!(begin.elapsed() < DEADLINE, "all but the stranger's are acknowledged");
         let _ = course.device.flush(Some(Duration::from_millis(20)));
     }
-    assert_eq!(course.device.close_timeout(Some(Duration::ZERO)), Ok(1));
+    assert_eq!(course.device.drain(Some(Duration::ZERO)).map_err(|e| e.status), Err(Status::LOSANT_ERR_NOT_DELIVERED));
+    assert_eq!(course.device.stats().queued, 1);
     assert_eq!(course.simulator.bans(), []);
 }
