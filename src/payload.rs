@@ -237,7 +237,7 @@ mod tests {
         let mut message = BytesMut::new();
         encode_states(
             &mut message,
-            [plain(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter(),
+            [(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter(),
         );
         assert!(message.len() <= MAX_PAYLOAD && message.len() > MAX_PAYLOAD - 4);
         let over = fill(MAX_PAYLOAD - FRAME + 1);
@@ -284,10 +284,10 @@ mod tests {
     fn a_state_message_holds_the_callers_bytes() {
         let mut out = BytesMut::new();
         let state = "{\"b\" : 1.10, \"a\":\"\u{e9}\"}";
-        encode_states(&mut out, [plain(state, 1_464_743_391_145)].map(Element::from).into_iter());
+        encode_states(&mut out, [(state, 1_464_743_391_145)].map(Element::from).into_iter());
         assert_eq!(out, "{\"time\":1464743391145,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}}".as_bytes());
         out.clear();
-        encode_states(&mut out, [plain("{}", 1), (state, -2), ("{}", 3)].map(Element::from).into_iter());
+        encode_states(&mut out, [("{}", 1), (state, -2), ("{}", 3)].map(Element::from).into_iter());
         assert_eq!(
             out,
             "[{\"time\":1,\"data\":{}},{\"time\":-2,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}},{\"time\":3,\"data\":{}}]".as_bytes()

@@ -269,7 +269,7 @@ fn a_night_of_states_is_a_few_messages() {
     let (mut messages, mut states) = (0, 0);
     while let Ok(load) = outbox.next(now) {
         let mut payload = bytes::BytesMut::new();
-        crate::payload::encode_states(&mut payload, outbox.states(load).map(|entry| (&*entry.json, 1)));
+        crate::payload::encode_states(&mut payload, outbox.states(load).map(|entry| (&*entry.json, 1).into()));
         assert!(payload.len() <= MAX_PAYLOAD);
         states += outbox.states(load).len();
         messages += 1;

@@ -3,6 +3,7 @@
 
 use super::fault_point::FaultPoint;
 use crate::{
+    Stats,
     ffi::{
         guard::{guard, guard_or},
         *,

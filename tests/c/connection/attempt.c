@@ -35,8 +35,8 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_set_connect_timeout(device, (uint32_t)atoi(argv[5])));
     errors_left = atoi(argv[6]);
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL, NULL));
     CHECK_OK(losant_device_send_state(device, "{\"attempt\":1}", 0));
     say("returned\t%d", run(device, argv[3]));
     CHECK_STATUS(LOSANT_ERR_NOT_RUNNING, losant_device_loop(device, 0));

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     CHECK_OK(losant_set_log_callback(on_log, LOSANT_LOG_WARN, NULL));
     losant_device *device = make_device(argv);
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL, NULL));
     CHECK_OK(run(device, argv[3]));
     CHECK_OK(losant_device_free(device));
     return 0;

@@ -17,7 +17,7 @@ int main(int argc, char **argv)
     CHECK(argc == 4);
     int most = 0;
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL, NULL));
     CHECK_OK(losant_device_connect(device, false));
     while (total < atoi(argv[3])) {
         now = 0;

@@ -53,10 +53,10 @@ int main(int argc, char **argv)
     CHECK(setitimer(ITIMER_REAL, &often, NULL) == 0);
 
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, report, &states));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, count, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, fail, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, report, &states, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, count, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, fail, NULL, NULL));
     CHECK_OK(run(device, argv[3]));
     CHECK_OK(losant_device_free(device));
 

@@ -27,15 +27,15 @@ int main(int argc, char **argv)
         CHECK_OK(losant_device_set_port(devices[number], atoi(argv[2])));
         use_transport(devices[number]);
         CHECK_OK(losant_device_set_reconnect_delay(devices[number], 1, 1));
-        CHECK_OK(losant_device_add_event_observer(devices[number], LOSANT_EVENT_CONNECT, on_connect, &connected));
-        CHECK_OK(losant_device_add_event_observer(devices[number], LOSANT_EVENT_RECONNECT, on_connect, &connected));
+        CHECK_OK(losant_device_add_event_observer(devices[number], LOSANT_EVENT_CONNECT, on_connect, &connected, NULL));
+        CHECK_OK(losant_device_add_event_observer(devices[number], LOSANT_EVENT_RECONNECT, on_connect, &connected, NULL));
         CHECK_OK(losant_device_start(devices[number]));
     }
     latch_wait(&connected, count);
     say("connected");
     latch_wait(&connected, 2 * count);
     for (int number = 0; number < count; number++) {
-        CHECK_OK(losant_device_close_timeout(devices[number], -1, NULL));
+        CHECK_OK(losant_device_drain(devices[number], -1));
         CHECK_OK(losant_device_free(devices[number]));
     }
     free(devices);

@@ -37,9 +37,9 @@ int main(int argc, char **argv)
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_set_qos(device, 0));
     CHECK_OK(losant_device_set_reconnect_delay(device, 1, 1));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, flood, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, flood, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, flood, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, flood, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL, NULL));
     CHECK_OK(run(device, argv[3]));
     CHECK_OK(losant_device_free(device));
     return 0;

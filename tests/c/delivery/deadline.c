@@ -14,10 +14,8 @@ static void on_connect(losant_device *unused, const losant_event *event, void *u
     (void)unused;
     (void)event;
     (void)user_data;
-    uint64_t left = 77;
     CHECK_STATUS(LOSANT_ERR_IN_CALLBACK, losant_device_flush(device, -1));
-    CHECK_STATUS(LOSANT_ERR_IN_CALLBACK, losant_device_close_timeout(device, -1, &left));
-    CHECK(left == 77);
+    CHECK_STATUS(LOSANT_ERR_IN_CALLBACK, losant_device_drain(device, -1));
     latch_add(&connected, 0);
 }
 
@@ -36,11 +34,10 @@ static void *close_in_time(void *unused)
     CHECK_STATUS(LOSANT_ERR_NOT_DELIVERED, losant_device_flush(device, 200));
     CHECK(seconds() - begin >= 0.2);
     CHECK_OK(losant_device_send_state(device, "{}", 0));
-    uint64_t left = 0;
     begin = seconds();
-    CHECK_OK(losant_device_close_timeout(device, 300, &left));
+    CHECK_STATUS(LOSANT_ERR_NOT_DELIVERED, losant_device_drain(device, 300));
     CHECK(seconds() - begin >= 0.3);
-    say("left %" PRIu64, left);
+    say("left %" PRIu64, stats_of(device).queued);
     CHECK_STATUS(LOSANT_ERR_CLOSING, losant_device_send_state(device, "{}", 0));
     return NULL;
 }
@@ -49,7 +46,7 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 4);
     device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     for (int number = 1; number < STATES; number++) {
         CHECK_OK(losant_device_send_state(device, "{}", 0));
     }
@@ -60,16 +57,15 @@ int main(int argc, char **argv)
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(!losant_device_is_connected(device));
 
-    /* Where nobody turns the loop, whoever waits does. On a closed device there is nothing to wait for. */
-    uint64_t left = 0;
-    CHECK_OK(losant_device_close_timeout(device, -1, &left));
-    CHECK(left == STATES);
+    /* Where nobody runs the loop, whoever waits does. On a closed device there is nothing to wait for. */
+    CHECK_STATUS(LOSANT_ERR_NOT_RUNNING, losant_device_drain(device, -1));
+    CHECK(stats_of(device).queued == STATES);
     CHECK_OK(losant_device_connect(device, false));
     CHECK_STATUS(LOSANT_ERR_NOT_DELIVERED, losant_device_flush(device, 300));
     latch_wait(&connected, 2);
-    CHECK_OK(losant_device_close_timeout(device, 0, &left));
-    CHECK(left == STATES);
-    CHECK_OK(losant_device_close_timeout(device, -1, NULL));
+    CHECK_STATUS(LOSANT_ERR_NOT_DELIVERED, losant_device_drain(device, 0));
+    CHECK(stats_of(device).queued == STATES);
+    CHECK_STATUS(LOSANT_ERR_NOT_RUNNING, losant_device_drain(device, -1));
     CHECK_OK(losant_device_free(device));
     return 0;
 }

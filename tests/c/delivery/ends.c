@@ -35,16 +35,9 @@ static void send_states(losant_device *device, int from, int to)
     for (int number = from; number <= to; number++) {
         char state[32];
         snprintf(state, sizeof state, "{\"n\":%d}", number);
-        CHECK_OK(losant_device_send_state_id(device, state, 0, &ids[number]));
+        CHECK_OK(send_of(device, NULL, state, 0, &ids[number]));
         CHECK(ids[number] == (uint64_t)number);
     }
-}
-
-static uint64_t counter(losant_device *device, int which)
-{
-    uint64_t value;
-    CHECK_OK(losant_device_counter(device, which, &value));
-    return value;
 }
 
 static losant_device *device;
@@ -64,9 +57,8 @@ static void *go_on(void *unused)
     latch_wait(&connected, 1);
     send_states(device, 151, STATES);
     CHECK_OK(losant_device_flush(device, -1));
-    uint64_t left = 77;
-    CHECK_OK(losant_device_close_timeout(device, -1, &left));
-    CHECK(left == 0);
+    CHECK_OK(losant_device_drain(device, -1));
+    CHECK(stats_of(device).queued == 0);
     return NULL;
 }
 
@@ -75,12 +67,12 @@ int main(int argc, char **argv)
     CHECK(argc == 4);
     device = make_device(argv);
     CHECK_OK(losant_device_set_outbox_limits(device, KEPT, 1 << 20));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_DELIVERED, on_state_end, ids));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_DROPPED, on_state_end, ids));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_DELIVERED, on_state_end, ids, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_DROPPED, on_state_end, ids, NULL));
 
     send_states(device, 1, 150);
-    CHECK(counter(device, LOSANT_COUNTER_DROPPED) == 150 - KEPT && counter(device, LOSANT_COUNTER_QUEUED) == KEPT);
+    CHECK(stats_of(device).dropped_outbox_full == 150 - KEPT && stats_of(device).queued == KEPT);
     /* Nobody turns the loop yet, so nobody is told. */
     CHECK(dropped[1] == 0);
 
@@ -95,7 +87,7 @@ int main(int argc, char **argv)
         bool was_dropped = number <= 150 - KEPT;
         CHECK(dropped[number] == was_dropped && delivered[number] == !was_dropped);
     }
-    CHECK(counter(device, LOSANT_COUNTER_ACCEPTED) == STATES && counter(device, LOSANT_COUNTER_QUEUED) == 0);
+    CHECK(stats_of(device).accepted == STATES && stats_of(device).queued == 0);
 
     /* A closed device that was told to stop takes no more until it is connected again. */
     CHECK_STATUS(LOSANT_ERR_CLOSING, losant_device_send_state(device, "{}", 0));
@@ -103,10 +95,10 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_set_outbox_limits(device, 1, 1024));
     CHECK_OK(losant_device_connect(device, false));
     uint64_t id = 77;
-    CHECK_OK(losant_device_send_state_id(device, "{}", 0, &id));
+    CHECK_OK(send_of(device, NULL, "{}", 0, &id));
     CHECK(id == STATES + 1);
-    CHECK_STATUS(LOSANT_ERR_OUTBOX_FULL, losant_device_send_state_id(device, "{}", 0, &id));
-    CHECK(id == STATES + 1 && counter(device, LOSANT_COUNTER_REFUSED) == 1);
+    CHECK_STATUS(LOSANT_ERR_OUTBOX_FULL, send_of(device, NULL, "{}", 0, &id));
+    CHECK(id == STATES + 1 && stats_of(device).refused_outbox_full == 1);
     CHECK_OK(losant_device_free(device));
     say("told");
     return 0;

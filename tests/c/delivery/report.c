@@ -45,22 +45,22 @@ int main(int argc, char **argv)
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_set_qos(device, atoi(argv[4])));
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, close_on_stop, NULL, NULL));
     if (strcmp(argv[5], "before") == 0) {
         send_all(device, &states);
         say("accepted");
     } else {
-        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &states));
+        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &states, NULL));
     }
     CHECK(!losant_device_is_connected(device));
     CHECK_OK(run(device, argv[3]));
     CHECK(!losant_device_is_connected(device));
 
     uint64_t accepted, delivered, queued, dropped;
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &accepted));
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_DELIVERED, &delivered));
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_QUEUED, &queued));
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_DROPPED, &dropped));
+    accepted = stats_of(device).accepted;
+    delivered = stats_of(device).delivered;
+    queued = stats_of(device).queued;
+    dropped = stats_of(device).dropped_outbox_full;
     CHECK(accepted == (uint64_t)states.count);
     CHECK(delivered == accepted && queued == 0 && dropped == 0);
     CHECK_OK(losant_device_free(device));

@@ -7,13 +7,6 @@
 
 static losant_device *device;
 
-static uint64_t counter(int which)
-{
-    uint64_t value;
-    CHECK_OK(losant_device_counter(device, which, &value));
-    return value;
-}
-
 static void *obey(void *unused)
 {
     (void)unused;
@@ -27,7 +20,7 @@ static void *obey(void *unused)
         }
         say("accepted\t%d", sent);
     }
-    while (counter(LOSANT_COUNTER_QUEUED) > 0) {
+    while (stats_of(device).queued > 0) {
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
     CHECK_OK(losant_device_close(device));
@@ -40,7 +33,7 @@ int main(int argc, char **argv)
     pthread_t thread;
     device = make_device(argv);
     CHECK_OK(losant_device_set_qos(device, atoi(argv[4])));
-    CHECK_OK(losant_device_set_keep_alive(device, (uint32_t)atoi(argv[5])));
+    CHECK_OK(losant_device_set_keep_alive_seconds(device, (uint32_t)atoi(argv[5])));
     CHECK_OK(losant_device_set_connect_timeout(device, 2000));
     tell_everything(device);
     CHECK(pthread_create(&thread, NULL, obey, NULL) == 0);
@@ -48,8 +41,8 @@ int main(int argc, char **argv)
     CHECK(pthread_join(thread, NULL) == 0);
 
     say("accepted %" PRIu64 ", delivered %" PRIu64 ", dropped %" PRIu64 ", queued %" PRIu64 ", resent %" PRIu64,
-        counter(LOSANT_COUNTER_ACCEPTED), counter(LOSANT_COUNTER_DELIVERED), counter(LOSANT_COUNTER_DROPPED),
-        counter(LOSANT_COUNTER_QUEUED), counter(LOSANT_COUNTER_RESENT));
+        stats_of(device).accepted, stats_of(device).delivered, stats_of(device).dropped_outbox_full,
+        stats_of(device).queued, stats_of(device).resent);
     CHECK_OK(losant_device_free(device));
     return 0;
 }

@@ -27,8 +27,8 @@ int main(int argc, char **argv)
     CHECK(argc == 4);
     losant_device *device = make_device(argv);
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_close, argv[3]));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_close, argv[3], NULL));
     if (strcmp(argv[3], "start") == 0) {
         CHECK_OK(losant_device_start(device));
         latch_wait(&closed, 3);

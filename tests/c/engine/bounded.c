@@ -60,7 +60,7 @@ static bool has_socket(void)
 static uint64_t sent(losant_device *device)
 {
     uint64_t count;
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_SENT, &count));
+    count = stats_of(device).sent;
     return count;
 }
 
@@ -120,10 +120,10 @@ static void end(char **argv, const char *how)
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_set_connect_timeout(device, 100 * 1000));
     CHECK_OK(losant_device_set_outbox_limits(device, 1000, 64 * 1000 * 1000));
-    CHECK_OK(losant_device_set_in_flight(device, 1000));
+    CHECK_OK(losant_device_set_max_in_flight(device, 1000));
     CHECK_OK(losant_device_send_state(device, "{}", 0));
     struct latch closed = LATCH_INIT;
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_end, &closed));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_end, &closed, NULL));
     pthread_t thread;
     bool is_started = strcmp(way, "start") == 0;
     if (is_started) {
@@ -136,14 +136,13 @@ static void end(char **argv, const char *how)
     wait_until_stuck(device);
 
     double begin = seconds();
-    uint64_t left = 0;
     bool is_freed = false, is_joined = is_started || is_alone;
     if (strcmp(how, "close") == 0) {
         CHECK_OK(losant_device_close(device));
         latch_wait(&closed, 1);
-    } else if (strcmp(how, "close_timeout") == 0) {
-        CHECK_OK(losant_device_close_timeout(device, GIVEN_MS, &left));
-        CHECK(left > 0 || strcmp(network, "full") == 0);
+    } else if (strcmp(how, "drain") == 0) {
+        CHECK_STATUS(LOSANT_ERR_NOT_DELIVERED, losant_device_drain(device, GIVEN_MS));
+        CHECK(stats_of(device).queued > 0);
         CHECK_STATUS(LOSANT_OK, latch_wait(&closed, 1));
     } else {
         if (strcmp(how, "flush") == 0) {
@@ -179,7 +178,7 @@ int main(int argc, char **argv)
     is_alone = strcmp(way, "alone") == 0;
     is_epoll = strcmp(way, "epoll") == 0;
     end(argv, "close");
-    end(argv, "close_timeout");
+    end(argv, "drain");
     end(argv, "flush");
     end(argv, "free");
     latch_add(&answer, 0);

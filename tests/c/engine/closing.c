@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     how = argv[4];
     device = make_device(argv);
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     for (int times = 1; times <= 2; times++) {
         pthread_t thread;
         bool from_thread = strcmp(how, "thread") == 0;

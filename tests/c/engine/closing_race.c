@@ -38,7 +38,7 @@ int main(int argc, char **argv)
     int rounds = atoi(argv[3]);
     pthread_t thread;
     device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_close, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_close, NULL, NULL));
     CHECK(pthread_create(&thread, NULL, close_again_and_again, &rounds) == 0);
     for (int round = 1; round <= rounds; round++) {
         latch_add(&begun, 0);

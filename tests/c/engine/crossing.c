@@ -33,7 +33,7 @@ static void turning_each_other(char **argv)
     for (int i = 0; i < 2; i++) {
         devices[i] = make_device(argv);
         CHECK_OK(losant_device_set_port(devices[i], 1));
-        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_ERROR, turn_the_other, NULL));
+        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_ERROR, turn_the_other, NULL, NULL));
         CHECK_OK(losant_device_connect(devices[i], false));
     }
     for (int i = 0; i < 2; i++) {
@@ -73,7 +73,7 @@ static void freeing_what_changes_the_log(char **argv)
 {
     losant_device *device = make_device(argv);
     CHECK_OK(losant_set_log_callback(free_it, LOSANT_LOG_ERROR, device));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, change_log, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, change_log, NULL, NULL));
     CHECK_OK(losant_device_start(device));
     CHECK_STATUS(LOSANT_ERR_NULL_ARGUMENT, losant_device_send_state(device, NULL, 0));
     wait_for_threads(1);

@@ -14,7 +14,7 @@ int main(int argc, char **argv)
     static const char *const ways[] = {"start", "loop", "start", "epoll", "start", "blocking"};
     int connects = 0, expected = 0;
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &connects));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &connects, NULL));
     for (int round = 0; round < atoi(argv[3]); round++) {
         for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
             CHECK_OK(run(device, ways[i]));

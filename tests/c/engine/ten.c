@@ -43,9 +43,9 @@ int main(int argc, char **argv)
         CHECK_OK(losant_device_set_host(devices[i], argv[1]));
         CHECK_OK(losant_device_set_port(devices[i], atoi(argv[2])));
         use_transport(devices[i]);
-        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_CONNECT, on_connect, &numbers[i]));
-        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_COMMAND, on_command, NULL));
-        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_CLOSE, on_close, NULL));
+        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_CONNECT, on_connect, &numbers[i], NULL));
+        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_COMMAND, on_command, NULL, NULL));
+        CHECK_OK(losant_device_add_event_observer(devices[i], LOSANT_EVENT_CLOSE, on_close, NULL, NULL));
     }
     say("made");
     char line[64];

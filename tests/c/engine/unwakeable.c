@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     CHECK(argc == 4);
     device = make_device(argv);
     CHECK_OK(losant_set_log_callback(on_log, LOSANT_LOG_ERROR, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     if (strcmp(argv[3], "start") == 0) {
         CHECK_OK(losant_device_start(device));
     } else {

@@ -31,9 +31,9 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_set_host(other, argv[1]));
     CHECK_OK(losant_device_set_port(other, atoi(argv[2])));
     use_transport(other);
-    CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CONNECT, on_connect, NULL));
-    CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CONNECT, on_connect, NULL));
-    CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CLOSE, on_close, NULL));
+    CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(patient, LOSANT_EVENT_CLOSE, on_close, NULL, NULL));
     CHECK_OK(losant_device_start(patient));
     CHECK_OK(losant_device_start(other));
     latch_wait(&connected, 2);

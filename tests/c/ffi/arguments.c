@@ -80,8 +80,8 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_port(device, -1));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "65536", losant_device_set_port(device, 65536));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "transport", losant_device_set_transport(device, 2));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive(device, 0));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive(device, 65536));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive_seconds(device, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive_seconds(device, 65536));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "QoS", losant_device_set_qos(device, 2));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "QoS", losant_device_set_qos(device, -1));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "initial_ms", losant_device_set_reconnect_delay(device, 0, 5));
@@ -94,8 +94,8 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_outbox_limits(device, 1, 1023));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_outbox_limits(device, 1, 1073741825));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "policy", losant_device_set_when_full(device, 2));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 0));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_in_flight(device, 1001));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_max_in_flight(device, 0));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "messages", losant_device_set_max_in_flight(device, 1001));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 1023));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "bytes", losant_device_set_merge_limit(device, 262145));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "per_topic", losant_device_set_rate_limit(device, 100001, 1, 1));
@@ -113,13 +113,13 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_port(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_secure(device, true));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
-    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_keep_alive(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_keep_alive_seconds(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_qos(device, 0));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_reconnect_delay(device, 1, 2));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_connect_timeout(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_outbox_limits(device, 1, 1024));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_when_full(device, 0));
-    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_in_flight(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_max_in_flight(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_merge_limit(device, 0));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_rate_limit(device, 1, 1, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, false));
@@ -154,29 +154,71 @@ static void states(losant_device *device)
     free(largest);
     free(too_large);
 
-    uint64_t accepted = 0, value = 77, id = 77;
-    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "id", losant_device_send_state_id(device, "{}", 0, NULL));
-    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_state_id(device, "{", 0, &id));
-    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "peripheral_id", losant_device_send_peripheral_state(device, NULL, "{}", 0, &id));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "peripheral_id",
-            losant_device_send_peripheral_state(device, "a/b", "{}", 0, &id));
-    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send_peripheral_state(device, "a", "{", 0, &id));
+    uint64_t id = 77;
+    losant_state state = LOSANT_STATE_INIT;
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "state", losant_device_send(device, NULL, &id));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "state.json", losant_device_send(device, &state, &id));
+    state.json = "{}{";
+    REFUSED(LOSANT_ERR_INVALID_JSON, "JSON", losant_device_send(device, &state, &id));
+    state.json_len = UINT64_MAX;
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "state.json", losant_device_send(device, &state, &id));
+    state.json_len = 2;
+    state.peripheral_id = "a/b";
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "peripheral_id", losant_device_send(device, &state, &id));
+    state.peripheral_id = "\xff";
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "state.peripheral_id", losant_device_send(device, &state, &id));
+    state.peripheral_id = NULL;
+    state.flow_version = "\xff";
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "state.flow_version", losant_device_send(device, &state, &id));
+    state.flow_version = NULL;
+    state.meta = "{";
+    REFUSED(LOSANT_ERR_INVALID_JSON, "meta", losant_device_send(device, &state, &id));
+    char *meta = object_of(MOST_JSON);
+    state.meta = meta;
+    REFUSED(LOSANT_ERR_TOO_LARGE, "meta", losant_device_send(device, &state, &id));
+    free(meta);
+    state.meta = NULL;
+    state.size = sizeof state - 1;
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "size", losant_device_send(device, &state, &id));
+    state.size = UINT32_MAX;
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "size", losant_device_send(device, &state, &id));
+    /* Of a later version of the header. */
+    struct {
+        losant_state known;
+        uint64_t unknown;
+    } later = {LOSANT_STATE_INIT, 1};
+    later.known.json = "{}";
+    later.known.size = sizeof later;
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "member", losant_device_send(device, &later.known, &id));
     CHECK(id == 77);
     REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_flush(device, 0));
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &accepted));
-    CHECK(accepted == 1);
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 0, &value));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, 9, &value));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "counter", losant_device_counter(device, -1, &value));
-    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "value", losant_device_counter(device, LOSANT_COUNTER_SENT, NULL));
-    CHECK(value == 77);
+    losant_stats stats = stats_of(device);
+    CHECK(stats.accepted == 1 && stats.queued == 1 && stats.refused_invalid == 25);
+    CHECK(stats.connection_state == LOSANT_CONNECTION_CLOSED && stats.last_error == LOSANT_OK);
+    later.unknown = 0;
+    CHECK_OK(losant_device_send(device, &later.known, NULL));
+    CHECK_OK(losant_device_send(device, &later.known, &id));
+    CHECK(id == 3);
+
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "stats", losant_device_stats(device, NULL, sizeof stats));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "size", losant_device_stats(device, &stats, 0));
+    CHECK(stats.accepted == 1);
+    /* Of an older header, and of a later one. */
+    CHECK_OK(losant_device_stats(device, &stats, offsetof(losant_stats, sent)));
+    CHECK(stats.size == offsetof(losant_stats, sent) && stats.accepted == 3 && stats.sent == 0);
+    struct {
+        losant_stats known;
+        uint64_t unknown;
+    } more = {.unknown = 77};
+    CHECK_OK(losant_device_stats(device, &more.known, sizeof more));
+    CHECK(more.known.size == sizeof stats && more.known.accepted == 3 && more.unknown == 0);
 }
 
 static void observers(losant_device *device)
 {
-    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_add_event_observer(device, 1, NULL, NULL));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 0, ignore, NULL));
-    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 8, ignore, NULL));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_add_event_observer(device, 1, NULL, NULL, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 0, ignore, NULL, NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_add_event_observer(device, 8, ignore, NULL, NULL));
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "callback", losant_device_remove_event_observer(device, 1, NULL, NULL));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "event", losant_device_remove_event_observer(device, 0, ignore, NULL));
     REFUSED(LOSANT_ERR_NO_SUCH_OBSERVER, "observer", losant_device_remove_event_observer(device, 1, ignore, NULL));

@@ -21,7 +21,7 @@ static void use_one(bool start)
     CHECK_OK(losant_device_new(DEVICE_ID, KEY, SECRET, &device));
     CHECK_OK(losant_device_set_host(device, "127.0.0.1"));
     CHECK_OK(losant_device_set_port(device, 1));
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_COMMAND, ignore, &destroyed, destroy));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, ignore, &destroyed, destroy));
     CHECK_OK(losant_device_send_state(device, "{\"temperature\":21.5}", 0));
     if (start) {
         CHECK_OK(losant_device_start(device));

@@ -46,7 +46,7 @@ static void allow(int status, int other, int another)
 static void replace(unsigned *random)
 {
     losant_device *new = make_device(arguments);
-    CHECK_OK(losant_device_add_event_observer(new, LOSANT_EVENT_CONNECT, meddle, NULL));
+    CHECK_OK(losant_device_add_event_observer(new, LOSANT_EVENT_CONNECT, meddle, NULL, NULL));
     __atomic_add_fetch(&made, 1, __ATOMIC_SEQ_CST);
     pick(random);
     losant_device *old = __atomic_exchange_n(&devices[*random / 65536 % DEVICES], new, __ATOMIC_SEQ_CST);
@@ -62,7 +62,7 @@ static void *call(void *argument)
 {
     unsigned random = (unsigned)(uintptr_t)argument;
     int rounds = atoi(arguments[3]), fd, timeout;
-    uint64_t value;
+    losant_stats stats;
     for (int i = 0; i < rounds; i++) {
         losant_device *device = pick(&random);
         switch (random / 65536 % 32) {
@@ -98,11 +98,11 @@ static void *call(void *argument)
             allow(losant_device_send_state(device, "{\"n\":1}", 0), LOSANT_OK, LOSANT_OK);
             break;
         case 15:
-            allow(losant_device_counter(device, LOSANT_COUNTER_QUEUED, &value), LOSANT_OK, LOSANT_OK);
+            allow(losant_device_stats(device, &stats, sizeof stats), LOSANT_OK, LOSANT_OK);
             break;
         case 16:
         case 17:
-            allow(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, ignore, NULL), LOSANT_OK, LOSANT_OK);
+            allow(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, ignore, NULL, NULL), LOSANT_OK, LOSANT_OK);
             break;
         case 18:
         case 19:
@@ -110,7 +110,7 @@ static void *call(void *argument)
                   LOSANT_ERR_NO_SUCH_OBSERVER, LOSANT_OK);
             break;
         case 20:
-            allow(losant_device_set_keep_alive(device, 20), LOSANT_ERR_ALREADY_RUNNING, LOSANT_OK);
+            allow(losant_device_set_keep_alive_seconds(device, 20), LOSANT_ERR_ALREADY_RUNNING, LOSANT_OK);
             break;
         case 21:
             allow(losant_device_set_qos(device, 0), LOSANT_ERR_ALREADY_RUNNING, LOSANT_OK);

@@ -23,7 +23,7 @@ static void destroy(void *user_data)
     (void)losant_device_send_state(data->device, "{\"destroyed\":1}", 0);
     (void)losant_device_next_timeout(data->device, &timeout);
     (void)losant_device_remove_event_observer(data->device, LOSANT_EVENT_ERROR, tell, NULL);
-    (void)losant_device_add_event_observer(data->device, LOSANT_EVENT_ERROR, tell, NULL);
+    (void)losant_device_add_event_observer(data->device, LOSANT_EVENT_ERROR, tell, NULL, NULL);
     CHECK(data->inside == 0);
     data->destroyed++;
 }
@@ -31,7 +31,7 @@ static void destroy(void *user_data)
 static void add(losant_device *device, int event, losant_event_callback callback, struct data *data)
 {
     data->device = device;
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, event, callback, data, destroy));
+    CHECK_OK(losant_device_add_event_observer(device, event, callback, data, destroy));
 }
 
 static void ignore(losant_device *device, const losant_event *event, void *user_data)
@@ -53,18 +53,18 @@ static void without_callbacks(char **argv)
     struct data data = {0}, other = {0};
     losant_device *device = make_device(argv);
     CHECK_STATUS(LOSANT_ERR_INVALID_HANDLE,
-                 losant_device_add_event_observer_with_destructor(NULL, LOSANT_EVENT_CLOSE, ignore, &data, destroy));
+                 losant_device_add_event_observer(NULL, LOSANT_EVENT_CLOSE, ignore, &data, destroy));
     CHECK_STATUS(LOSANT_ERR_INVALID_ARGUMENT,
-                 losant_device_add_event_observer_with_destructor(device, 99, ignore, &data, destroy));
+                 losant_device_add_event_observer(device, 99, ignore, &data, destroy));
     CHECK_STATUS(LOSANT_ERR_NULL_ARGUMENT,
-                 losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_CLOSE, NULL, &data, destroy));
+                 losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, NULL, &data, destroy));
     CHECK(data.destroyed == 0);
 
     /* The same twice ends twice; without a destructor it ends silently. */
     add(device, LOSANT_EVENT_CLOSE, ignore, &data);
     add(device, LOSANT_EVENT_CLOSE, ignore, &data);
     add(device, LOSANT_EVENT_CLOSE, ignore, &other);
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_ERROR, ignore, &other, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, ignore, &other, NULL));
     CHECK_OK(losant_device_remove_event_observer(device, LOSANT_EVENT_CLOSE, ignore, &data));
     check_destroyed_here(&data, 1);
     CHECK_OK(losant_device_remove_event_observer(device, LOSANT_EVENT_CLOSE, ignore, &data));
@@ -104,7 +104,7 @@ static void removed_in_its_own_callback(char **argv)
     struct data data = {0};
     losant_device *device = make_device(argv);
     add(device, LOSANT_EVENT_CONNECT, remove_itself, &data);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, look, &data));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, look, &data, NULL));
     CHECK_OK(run(device, argv[3]));
     CHECK_OK(losant_device_free(device));
     CHECK(data.calls == 1 && data.destroyed == 1);
@@ -135,7 +135,7 @@ static void freed_in_its_own_callback(char **argv)
     struct data data[2] = {{0}, {0}};
     losant_device *device = make_device(argv);
     data[0].device = device;
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_CONNECT, free_itself, data,
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, free_itself, data,
                                                               destroy_last));
     add(device, LOSANT_EVENT_CONNECT, ignore, &data[1]);
     if (strcmp(argv[3], "start") == 0) {
@@ -171,7 +171,7 @@ static losant_device *start_slow(char **argv, struct data *data)
     int before = entered.count;
     losant_device *device = make_device(argv);
     data->device = device;
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_CONNECT, slow, data, destroy_last));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, data, destroy_last));
     CHECK_OK(losant_device_start(device));
     latch_wait(&entered, before + 1);
     return device;
@@ -215,7 +215,7 @@ static void while_it_runs_on_another_thread(char **argv)
         int before = freed.count;
         device = start_slow(argv, &data);
         losant_device *other = make_device(argv);
-        CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CLOSE, end_the_slow_one, &data));
+        CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CLOSE, end_the_slow_one, &data, NULL));
         CHECK_OK(losant_device_connect(other, false));
         CHECK_OK(losant_device_close(other));
         CHECK(data.inside == 1 && data.destroyed == 0);
@@ -243,7 +243,7 @@ static void *contend(void *argument)
     (void)argument;
     int status;
     do {
-        status = losant_device_add_event_observer_with_destructor(contested, LOSANT_EVENT_CONNECT, ignore, &ended,
+        status = losant_device_add_event_observer(contested, LOSANT_EVENT_CONNECT, ignore, &ended,
                                                                   count_end);
         if (status == LOSANT_OK) {
             __atomic_add_fetch(&added, 1, __ATOMIC_SEQ_CST);

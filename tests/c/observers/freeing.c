@@ -26,9 +26,9 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 4);
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     for (int type = LOSANT_EVENT_CONNECT; type <= LOSANT_EVENT_ERROR; type++) {
-        CHECK_OK(losant_device_add_event_observer(device, type, never, NULL));
+        CHECK_OK(losant_device_add_event_observer(device, type, never, NULL, NULL));
     }
     if (strcmp(argv[3], "start") == 0) {
         CHECK_OK(losant_device_start(device));

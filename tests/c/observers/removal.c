@@ -44,7 +44,7 @@ int main(int argc, char **argv)
     int times = 0;
     losant_device *device = make_device(argv);
 
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times, NULL));
     CHECK_OK(losant_device_start(device));
     latch_wait(&entered, 1);
     latch_add(&go_on, 0);
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_free(device));
 
     device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times, NULL));
     CHECK_OK(losant_device_start(device));
     latch_wait(&entered, 2);
     latch_add(&go_on, 0);
@@ -63,12 +63,12 @@ int main(int argc, char **argv)
     say("freed");
 
     device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, slow, &times, NULL));
     CHECK_OK(losant_device_start(device));
     latch_wait(&entered, 3);
     losant_device *other = make_device(argv);
     void *both[] = {device, &times};
-    CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CLOSE, from_another_callback, both));
+    CHECK_OK(losant_device_add_event_observer(other, LOSANT_EVENT_CLOSE, from_another_callback, both, NULL));
     CHECK_OK(losant_device_connect(other, false));
     CHECK_OK(losant_device_close(other));
     CHECK(inside);

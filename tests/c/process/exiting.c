@@ -48,7 +48,7 @@ static void free_last(void)
         CHECK_OK(losant_device_close(last));
         CHECK_OK(losant_device_free(last));
         CHECK_OK(losant_device_new(DEVICE_ID, KEY, SECRET, &another));
-        CHECK_OK(losant_device_add_event_observer(another, LOSANT_EVENT_CONNECT, go, NULL));
+        CHECK_OK(losant_device_add_event_observer(another, LOSANT_EVENT_CONNECT, go, NULL, NULL));
         CHECK_OK(losant_device_remove_event_observer(another, LOSANT_EVENT_CONNECT, go, NULL));
         CHECK_OK(losant_device_start(another));
         CHECK_OK(losant_device_free(another));
@@ -70,7 +70,7 @@ int main(int argc, char **argv)
     late = strcmp(argv[4], "late") == 0;
     losant_device *device = last = make_device(argv);
     CHECK(atexit(free_last) == 0);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, from_inside ? inside : go, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, from_inside ? inside : go, NULL, NULL));
     pthread_t leaver;
     if (!from_inside && strcmp(way, "start") != 0) {
         CHECK(pthread_create(&leaver, NULL, leave, device) == 0);

@@ -32,19 +32,12 @@ static void destroy(void *user_data)
     ++*(int *)user_data;
 }
 
-static uint64_t counter(losant_device *device, int which)
-{
-    uint64_t value = 0;
-    CHECK_OK(losant_device_counter(device, which, &value));
-    return value;
-}
-
 /* Numbered states, as many as the outbox takes without growing long. */
 static void *send(void *argument)
 {
     (void)argument;
     for (int n = 0; !over;) {
-        if (counter(device, LOSANT_COUNTER_QUEUED) < 100) {
+        if (stats_of(device).queued < 100) {
             char state[32];
             snprintf(state, sizeof state, "{\"n\":%d}", n++);
             CHECK_OK(losant_device_send_state(device, state, 0));
@@ -92,12 +85,12 @@ static void deliver(char **argv, int number)
     CHECK_OK(losant_device_send_state(mine, "{\"child\":true}", 0));
     if (number % 2 == 0) {
         CHECK_OK(losant_device_start(mine));
-        while (counter(mine, LOSANT_COUNTER_DELIVERED) == 0) {
+        while (stats_of(mine).delivered == 0) {
             sched_yield();
         }
     } else {
         CHECK_OK(losant_device_connect(mine, false));
-        while (counter(mine, LOSANT_COUNTER_DELIVERED) == 0) {
+        while (stats_of(mine).delivered == 0) {
             CHECK_OK(losant_device_loop(mine, 1000));
         }
     }
@@ -133,11 +126,11 @@ int main(int argc, char **argv)
     device = make_device(argv);
     losant_device *freed = make_device(argv);
     CHECK_OK(losant_device_free(freed));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &connected));
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_COMMAND, on_command, &destroyed,
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &connected, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, &destroyed,
                                                               destroy));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, tell, NULL));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, tell, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, tell, NULL, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, tell, NULL, NULL));
 
     pthread_t turner, sender, maker;
     CHECK(pthread_create(&turner, NULL, turn, argv[3]) == 0);
@@ -168,11 +161,11 @@ int main(int argc, char **argv)
     over = true;
     pthread_join(sender, NULL);
     pthread_join(maker, NULL);
-    while (counter(device, LOSANT_COUNTER_QUEUED) > 0) {
+    while (stats_of(device).queued > 0) {
         sched_yield();
     }
-    say("%d heard, %" PRIu64 " delivered, %" PRIu64 " resent", heard, counter(device, LOSANT_COUNTER_DELIVERED),
-        counter(device, LOSANT_COUNTER_RESENT));
+    say("%d heard, %" PRIu64 " delivered, %" PRIu64 " resent", heard, stats_of(device).delivered,
+        stats_of(device).resent);
     CHECK_OK(losant_device_close(device));
     pthread_join(turner, NULL);
     CHECK(destroyed == 0);

@@ -47,8 +47,8 @@ int main(int argc, char **argv)
     parent = getpid();
     bool background = strcmp(argv[3], "start") == 0;
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &background));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, close_it, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &background, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, close_it, NULL, NULL));
     int status = run(device, argv[3]);
     if (getpid() != parent) {
         CHECK(status == LOSANT_ERR_FORKED);
@@ -58,7 +58,7 @@ int main(int argc, char **argv)
     }
     CHECK_OK(status);
     uint64_t queued = 1;
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &queued));
+    queued = stats_of(device).accepted;
     CHECK(queued == 1);
     CHECK_OK(losant_device_free(device));
     wait_for_threads(1);

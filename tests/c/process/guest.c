@@ -77,7 +77,7 @@ int main(int argc, char **argv)
     pthread_t self = pthread_self();
     look_around();
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &self));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, &self, NULL));
     CHECK_OK(run(device, argv[3]));
     check_signal_mask(false);
     CHECK_OK(losant_device_free(device));

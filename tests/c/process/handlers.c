@@ -114,7 +114,7 @@ int main(int argc, char **argv)
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_set_host(device, "localhost"));
     CHECK_OK(losant_device_set_system_roots(device, true));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     CHECK_OK(run(device, argv[3]));
     CHECK_OK(losant_device_free(device));
     watching = false;

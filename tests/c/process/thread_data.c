@@ -28,9 +28,8 @@ static void at_the_end(void *data)
         CHECK(pthread_setspecific(key, device) == 0);
         return;
     }
-    uint64_t value;
     CHECK_OK(losant_device_send_state(device, "{\"last\":true}", 0));
-    CHECK_OK(losant_device_counter(device, LOSANT_COUNTER_ACCEPTED, &value));
+    CHECK(stats_of(device).accepted > 0);
     CHECK_STATUS(LOSANT_ERR_NOT_RUNNING, losant_device_loop(device, 0));
     CHECK_OK(losant_device_remove_event_observer(device, LOSANT_EVENT_CONNECT, on_event, &connected));
     CHECK_OK(losant_device_close(device));
@@ -47,9 +46,9 @@ static void at_the_end(void *data)
 static void *own_a_device(void *argv)
 {
     losant_device *device = make_device(argv);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_event, &connected));
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_event, &closed));
-    CHECK_OK(losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_COMMAND, on_event, &destroyed, count));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_event, &connected, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_event, &closed, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_event, &destroyed, count));
     CHECK_OK(losant_device_start(device));
     latch_wait(&connected, 1);
     CHECK(pthread_setspecific(key, device) == 0);

@@ -205,10 +205,10 @@ int main(int argc, char **argv)
     CHECK_OK(losant_device_set_reconnect_delay(device, 1, 1));
     for (int type = LOSANT_EVENT_CONNECT; type <= LOSANT_EVENT_ERROR; type++) {
         if (type != LOSANT_EVENT_COMMAND) {
-            CHECK_OK(losant_device_add_event_observer(device, type, on_event, NULL));
+            CHECK_OK(losant_device_add_event_observer(device, type, on_event, NULL, NULL));
         }
     }
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     if (strcmp(end, "closed") == 0) {
         CHECK_OK(run(device, way));
         CHECK_OK(run(device, way));

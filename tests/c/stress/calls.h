@@ -26,13 +26,13 @@ static void configure(losant_device *device)
     const char *ca = getenv("LOSANT_TEST_CA"), *text = no_texts[pick(4)];
     switch (pick(19)) {
     case 0: set_broker(device); break;
-    case 1: CALL(SET | BAD_ARGUMENT, losant_device_set_keep_alive(device, pick(4))); break;
+    case 1: CALL(SET | BAD_ARGUMENT, losant_device_set_keep_alive_seconds(device, pick(4))); break;
     case 2: CALL(SET | BAD_ARGUMENT, losant_device_set_qos(device, (int)pick(3))); break;
     case 3: CALL(SET | BAD_ARGUMENT, losant_device_set_reconnect_delay(device, pick(20), 20)); break;
     case 4: CALL(SET | BAD_ARGUMENT, losant_device_set_connect_timeout(device, pick(5) * 1000)); break;
     case 5: CALL(SET | BAD_ARGUMENT, losant_device_set_outbox_limits(device, pick(500), pick(100000))); break;
     case 6: CALL(SET | BAD_ARGUMENT, losant_device_set_when_full(device, (int)pick(3))); break;
-    case 7: CALL(SET | BAD_ARGUMENT, losant_device_set_in_flight(device, pick(200))); break;
+    case 7: CALL(SET | BAD_ARGUMENT, losant_device_set_max_in_flight(device, pick(200))); break;
     case 8: CALL(SET | BAD_ARGUMENT, losant_device_set_merge_limit(device, pick(3) * 1000)); break;
     case 9: CALL(SET | BAD_ARGUMENT, losant_device_set_rate_limit(device, pick(30), pick(300), pick(1000))); break;
     case 10: CALL(SET | BAD_ARGUMENT, losant_device_set_websocket_path(device, pick(2) ? "/mqtt" : text)); break;
@@ -60,9 +60,9 @@ static void send_something(losant_device *device)
     uint64_t id = 0;
     switch (pick(4)) {
     case 0: CALL(SEND, losant_device_send_state(device, pick(50) ? state : NULL, time_ms)); break;
-    case 1: CALL(SEND, losant_device_send_peripheral_state(device, pick(9) ? "peripheral" : "#", state, time_ms, &id)); break;
+    case 1: CALL(SEND, send_of(device, pick(9) ? "peripheral" : "#", state, time_ms, &id)); break;
     default:
-        if (CALL(SEND, losant_device_send_state_id(device, state, time_ms, &id)) == LOSANT_OK) {
+        if (CALL(SEND, send_of(device, NULL, state, time_ms, &id)) == LOSANT_OK) {
             CHECK(id > 0);
         }
     }

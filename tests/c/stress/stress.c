@@ -142,12 +142,12 @@ static void observe(losant_device *device, struct life *life)
         void *user_data = plain ? life : LOAD(life->latest);
         CALL(removed, losant_device_remove_event_observer(device, event, plain ? on_event : on_owned, user_data));
     } else if (pick(2)) {
-        CALL(ANYTIME | BAD_ARGUMENT, losant_device_add_event_observer(device, event, on_event, life));
+        CALL(ANYTIME | BAD_ARGUMENT, losant_device_add_event_observer(device, event, on_event, life, NULL));
     } else {
         struct owned *owned = malloc(sizeof *owned);
         CHECK(owned);
         *owned = (struct owned){.life = life, .alive = 1};
-        if (CALL(ANYTIME | BAD_ARGUMENT, losant_device_add_event_observer_with_destructor(device, event, on_owned, owned,
+        if (CALL(ANYTIME | BAD_ARGUMENT, losant_device_add_event_observer(device, event, on_owned, owned,
                                                                                          destroy)) == LOSANT_OK) {
             ADD(added, 1);
             STORE(life->latest, owned);
@@ -171,7 +171,7 @@ static void wait_long(losant_device *device, struct life *life)
             break;
         case 1: CALL(ANYTIME | REFUSED | S(ERR_NOT_RUNNING) | S(ERR_BUSY), losant_device_loop(device, -1)); break;
         case 2: CALL(ANYTIME | REFUSED | S(ERR_NOT_RUNNING), losant_device_flush(device, -1)); break;
-        default: CALL(ANYTIME, losant_device_close_timeout(device, -1, NULL)); break;
+        default: CALL(ANYTIME | REFUSED | S(ERR_NOT_RUNNING), losant_device_drain(device, -1)); break;
         }
     }
     ADD(waiting, -1);
@@ -225,10 +225,9 @@ static void free_device(losant_device *device, struct life *life)
 
 static void end(losant_device *device, struct life *life)
 {
-    uint64_t left = 0;
     switch (pick(8)) {
     case 0: free_device(device, life); break;
-    case 1: CALL(ANYTIME | IF_INSIDE, losant_device_close_timeout(device, (int)pick(20), &left)); break;
+    case 1: CALL(ANYTIME | REFUSED | IF_INSIDE | S(ERR_NOT_RUNNING) | S(ERR_NOT_DELIVERED), losant_device_drain(device, (int)pick(20))); break;
     default: CALL(ANYTIME, losant_device_close(device)); break;
     }
 }
@@ -245,7 +244,7 @@ static struct life *new_life(int slot)
     }
     ADD(devices, 1);
     for (int event = LOSANT_EVENT_CONNECT; event <= LOSANT_EVENT_DROPPED; event++) {
-        CHECK_OK(losant_device_add_event_observer(life->device, event, count, life));
+        CHECK_OK(losant_device_add_event_observer(life->device, event, count, life, NULL));
     }
     set_broker(life->device);
     CHECK_OK(losant_device_set_ca_file(life->device, getenv("LOSANT_TEST_CA"), true));
@@ -265,7 +264,7 @@ static void call_something(struct life *life)
         uintptr_t none[] = {0, 1, 4096, (uintptr_t)&device, UINTPTR_MAX, (uintptr_t)device + ((uintptr_t)1 << 40)};
         device = (losant_device *)none[pick(6)];
     }
-    uint64_t value = 0;
+    losant_stats stats;
     uint32_t what = pick(100);
     if (what < 10) {
         configure(device);
@@ -276,7 +275,7 @@ static void call_something(struct life *life)
     } else if (what < 90) {
         drive(device, life);
     } else if (what < 98) {
-        CALL(ANYTIME | BAD_ARGUMENT, losant_device_counter(device, (int)pick(10), &value));
+        CALL(ANYTIME | BAD_ARGUMENT, losant_device_stats(device, &stats, pick(4) ? sizeof stats : pick(200)));
         CHECK(!losant_device_is_connected(device) || !gone);
     } else {
         end(device, life);
@@ -301,13 +300,6 @@ static void *work(void *number)
     return NULL;
 }
 
-static uint64_t counter(losant_device *device, int which)
-{
-    uint64_t value;
-    CHECK_OK(losant_device_counter(device, which, &value));
-    return value;
-}
-
 /* Nobody else is at work any more. */
 static void settle(struct life *life, int64_t stopped_ms)
 {
@@ -320,10 +312,9 @@ static void settle(struct life *life, int64_t stopped_ms)
             watch(stopped_ms);
         }
         STORE(watched[me].call, NULL);
-        uint64_t delivered = counter(life->device, LOSANT_COUNTER_DELIVERED);
-        uint64_t dropped = counter(life->device, LOSANT_COUNTER_DROPPED);
-        CHECK(counter(life->device, LOSANT_COUNTER_ACCEPTED) ==
-              delivered + dropped + counter(life->device, LOSANT_COUNTER_QUEUED));
+        losant_stats stats = stats_of(life->device);
+        uint64_t delivered = stats.delivered, dropped = stats.dropped_outbox_full;
+        CHECK(stats.accepted == delivered + dropped + stats.queued);
         CHECK((uint64_t)LOAD(life->heard[LOSANT_EVENT_DELIVERED]) <= delivered && (uint64_t)LOAD(life->heard[LOSANT_EVENT_DROPPED]) <= dropped);
         CHECK_OK(losant_device_free(life->device));
         STORE(life->over, 1);

@@ -56,6 +56,26 @@
 
 #define CHECK_OK(call) CHECK_STATUS(LOSANT_OK, call)
 
+/* What the device has done so far. */
+MAYBE_UNUSED static losant_stats stats_of(const losant_device *device)
+{
+    losant_stats stats;
+    CHECK_OK(losant_device_stats(device, &stats, sizeof stats));
+    CHECK(stats.size == sizeof stats);
+    return stats;
+}
+
+/* Sends a state of a peripheral, or with NULL the device's own, and tells its id. */
+MAYBE_UNUSED static losant_status send_of(losant_device *device, const char *peripheral, const char *json, int64_t time_ms,
+                                          uint64_t *id)
+{
+    losant_state state = LOSANT_STATE_INIT;
+    state.json = json;
+    state.time_ms = time_ms;
+    state.peripheral_id = peripheral;
+    return losant_device_send(device, &state, id);
+}
+
 /* A line on stdout, whole and at once, from any thread. */
 MAYBE_UNUSED static void say(const char *format, ...)
 {
@@ -200,7 +220,7 @@ MAYBE_UNUSED static void tell(losant_device *device, const losant_event *event, 
 MAYBE_UNUSED static void tell_everything(losant_device *device)
 {
     for (int type = LOSANT_EVENT_CONNECT; type <= LOSANT_EVENT_ERROR; type++) {
-        CHECK_OK(losant_device_add_event_observer(device, type, tell, NULL));
+        CHECK_OK(losant_device_add_event_observer(device, type, tell, NULL, NULL));
     }
 }
 
@@ -257,7 +277,7 @@ MAYBE_UNUSED static int run(losant_device *device, const char *way)
     }
     if (strcmp(way, "start") == 0) {
         struct latch ended = LATCH_INIT;
-        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_end, &ended));
+        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CLOSE, on_end, &ended, NULL));
         CHECK_OK(losant_device_start(device));
         int status = latch_wait(&ended, 1);
         CHECK_OK(losant_device_remove_event_observer(device, LOSANT_EVENT_CLOSE, on_end, &ended));

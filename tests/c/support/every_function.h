@@ -27,13 +27,13 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_set_system_roots(device, true));
     CHECK_STATUS(status, losant_device_set_client_certificate_pem(device, "", ""));
     CHECK_STATUS(status, losant_device_set_client_certificate_files(device, "", ""));
-    CHECK_STATUS(status, losant_device_set_keep_alive(device, 15));
+    CHECK_STATUS(status, losant_device_set_keep_alive_seconds(device, 15));
     CHECK_STATUS(status, losant_device_set_qos(device, 1));
     CHECK_STATUS(status, losant_device_set_reconnect_delay(device, 1, 2));
     CHECK_STATUS(status, losant_device_set_connect_timeout(device, 1000));
     CHECK_STATUS(status, losant_device_set_outbox_limits(device, 1, 1024));
     CHECK_STATUS(status, losant_device_set_when_full(device, LOSANT_WHEN_FULL_DROP_OLDEST));
-    CHECK_STATUS(status, losant_device_set_in_flight(device, 1));
+    CHECK_STATUS(status, losant_device_set_max_in_flight(device, 1));
     CHECK_STATUS(status, losant_device_set_merge_limit(device, 0));
     CHECK_STATUS(status, losant_device_set_rate_limit(device, 1, 1, 1));
     CHECK_STATUS(status, losant_device_connect(device, true));
@@ -45,14 +45,14 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_fd(device, &fd));
     CHECK_STATUS(status, losant_device_next_timeout(device, &timeout));
     CHECK_STATUS(status, losant_device_send_state(device, "{}", 0));
-    CHECK_STATUS(status, losant_device_send_state_id(device, "{}", 0, &value));
-    CHECK_STATUS(status, losant_device_send_peripheral_state(device, "p", "{}", 0, &value));
+    CHECK_STATUS(status, send_of(device, NULL, "{}", 0, &value));
+    CHECK_STATUS(status, send_of(device, "p", "{}", 0, &value));
     CHECK_STATUS(status, losant_device_flush(device, -1));
-    CHECK_STATUS(status, losant_device_close_timeout(device, -1, &value));
-    CHECK_STATUS(status, losant_device_counter(device, LOSANT_COUNTER_SENT, &value));
-    CHECK_STATUS(status, losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL));
-    CHECK_STATUS(status, losant_device_add_event_observer_with_destructor(device, LOSANT_EVENT_CONNECT, ignore, NULL,
-                                                                          NULL));
+    CHECK_STATUS(status, losant_device_drain(device, -1));
+    losant_stats stats = {.size = 77};
+    CHECK_STATUS(status, losant_device_stats(device, &stats, sizeof stats));
+    CHECK(stats.size == 77);
+    CHECK_STATUS(status, losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL, NULL));
     CHECK_STATUS(status, losant_device_remove_event_observer(device, LOSANT_EVENT_CONNECT, ignore, NULL));
     CHECK(fd == 77 && timeout == 77 && value == 77);
 }

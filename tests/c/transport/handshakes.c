@@ -36,7 +36,7 @@ int main(int argc, char **argv)
         CHECK_OK(losant_device_set_host(device, argv[1]));
         CHECK_OK(losant_device_set_port(device, atoi(argv[2])));
         use_transport(device);
-        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, close_it, NULL));
+        CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, close_it, NULL, NULL));
         CHECK_OK(losant_device_connect(device, true));
         CHECK_OK(losant_device_free(device));
     }

@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     int timeout;
     losant_device *device = make_device(argv), *other = make_device(argv), *third = make_device(argv);
     tell_everything(device);
-    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL));
+    CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_ERROR, on_error, NULL, NULL));
     CHECK_OK(losant_device_connect(device, false));
     CHECK_OK(losant_device_loop(device, 0));
     latch_wait(&asked, 1);
