@@ -130,6 +130,9 @@ pub struct Config {
     pub ban_connack: Option<u8>,
     /// Whether a state older than 30 days or more than a day ahead is ignored, as on the platform.
     pub ignore_out_of_range: bool,
+    /// Whether a bad element of an array of states is dropped alone. Otherwise it rejects the whole array. The platform's
+    /// way is not known, and this is the harsher one.
+    pub drop_bad_elements: bool,
     /// Called with each record as a line of text. It must not call the simulator.
     pub printer: Option<Printer>,
 }
@@ -146,6 +149,7 @@ impl Config {
             time_scale: 1.0,
             ban_connack: None,
             ignore_out_of_range: true,
+            drop_bad_elements: false,
             printer: None,
         }
     }

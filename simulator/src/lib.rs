@@ -23,7 +23,9 @@ pub use config::{Config, DeviceConfig, Identity, Printer, Transport};
 pub use console::{Input, parse};
 pub use fault::{After, Drop, Fault, PubackFault, Target};
 pub use packet::MALFORMED;
-pub use record::{Ban, ConnectionRecord, FaultRecord, Offence, Records, Rejected, StateRecord, Violation};
+pub use record::{
+    Ban, Cause, ConnectionRecord, FaultRecord, Offence, PublishRecord, Records, Rejected, StateRecord, Violation,
+};
 pub use simulator::Simulator;
 pub use state::{State, TimeSource};
 pub use throttle::{Excess, Limits, Refused, Throttle};

@@ -47,6 +47,9 @@ struct Options {
     /// The CONNACK code for a banned device; without it, the connection is closed without an answer.
     #[arg(long)]
     ban_connack: Option<u8>,
+    /// A bad element of an array of states is dropped alone; without this, it rejects the whole array.
+    #[arg(long)]
+    drop_bad_elements: bool,
 }
 
 fn device(text: &str) -> Result<DeviceConfig, String> {
@@ -119,6 +122,7 @@ fn config(options: Options) -> io::Result<Config> {
     }
     config.time_scale = options.time_scale;
     config.ban_connack = options.ban_connack;
+    config.drop_bad_elements = options.drop_bad_elements;
     config.printer = Some(Arc::new(say));
     Ok(config)
 }

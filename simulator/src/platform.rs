@@ -1,6 +1,7 @@
 //! What all connections share: the rules of the platform and the record of what happened.
 
 mod requests;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,8 +17,7 @@ use rumqttc::mqttbytes::v4::{Connect, Publish};
 use crate::config::{Config, DeviceConfig, device_of};
 use crate::fault::{Fault, Faults};
 use crate::packet;
-use crate::record::{Ban, ConnectionRecord, Offence, Records, Rejected, StateRecord, Violation};
-use crate::state;
+use crate::record::{Ban, ConnectionRecord, Offence, PublishRecord, Records, Violation};
 use crate::throttle::{Refused, Throttle};
 use crate::wake::Waker;
 
@@ -79,6 +79,18 @@ impl Inner {
 pub(crate) fn wall_clock_ms() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn published(connection: u64, device: &str, message: &Publish) -> PublishRecord {
+    PublishRecord {
+        device: device.to_owned(),
+        topic: message.topic.clone(),
+        bytes: message.payload.len(),
+        dup: message.dup,
+        qos: message.qos as u8,
+        connection,
+        arrival: Instant::now(),
+    }
 }
 
 impl Platform {
@@ -278,6 +290,7 @@ impl Platform {
             if let Some(connection) = inner.records.connection_mut(id) {
                 connection.publishes += 1;
             }
+            inner.records.publishes.push(published(id, device_id, message));
             let offence = if message.payload.len() > LARGEST {
                 Some(Offence::Oversize)
             } else if message.qos == QoS::ExactlyOnce {
@@ -300,31 +313,6 @@ impl Platform {
             }
             Ok(())
         })
-    }
-
-    fn store(&self, inner: &mut Inner, id: u64, device: &str, message: &Publish) {
-        let (arrival_ms, arrival) = (wall_clock_ms(), Instant::now());
-        let reject = |inner: &mut Inner, reason| {
-            let payload = message.payload.to_vec();
-            let rejected = Rejected { device: device.to_owned(), reason, payload, connection: id };
-            self.print(&rejected);
-            inner.records.rejected.push(rejected);
-        };
-        let states = match state::read(&message.payload, arrival_ms) {
-            Ok(states) => states,
-            Err(reason) => return reject(inner, reason),
-        };
-        for (index, state) in states.into_iter().enumerate() {
-            if self.config.ignore_out_of_range && state::out_of_range(state.time_ms, arrival_ms) {
-                reject(inner, format!("element {index}: ignored, the time is too far from now"));
-                continue;
-            }
-            let (dup, qos, packet_id) = (message.dup, message.qos as u8, message.pkid);
-            let device = device.to_owned();
-            let record = StateRecord { device, state, index, dup, qos, packet_id, connection: id, arrival_ms, arrival };
-            self.print(&record);
-            inner.records.states.push(record);
-        }
     }
 
     /// Subscribes to topics; the error is the reason to close the connection with.

@@ -73,7 +73,12 @@ impl Simulator {
         self.read(|records| records.states.clone())
     }
 
-    /// The payloads on state topics that were not taken.
+    /// The states that were ignored, because their time is too far from now.
+    pub fn ignored(&self) -> Vec<StateRecord> {
+        self.read(|records| records.ignored.clone())
+    }
+
+    /// The states that were not taken, and the payloads on state topics that hold none.
     pub fn rejected(&self) -> Vec<Rejected> {
         self.read(|records| records.rejected.clone())
     }

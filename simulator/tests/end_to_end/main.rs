@@ -4,4 +4,5 @@ mod client;
 mod faults;
 mod program;
 mod rules;
+mod states;
 mod transports;
