@@ -16,6 +16,9 @@ struct Options {
     /// A device of the application; may be given many times. Peripherals make it a gateway.
     #[arg(long, value_name = "ID:KEY:SECRET[:PERIPHERAL,…]", required = true, value_parser = device)]
     device: Vec<DeviceConfig>,
+    /// A topic that a device has no right to, with or without wildcards; may be given many times.
+    #[arg(long, value_name = "ID:TOPIC", value_parser = denied)]
+    deny: Vec<(String, String)>,
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
@@ -50,6 +53,9 @@ struct Options {
     /// A bad element of an array of states is dropped alone; without this, it rejects the whole array.
     #[arg(long)]
     drop_bad_elements: bool,
+    /// A PUBLISH of more than this closes the connection, as with mosquitto's max_packet_size.
+    #[arg(long, value_name = "BYTES")]
+    max_packet: Option<usize>,
 }
 
 fn device(text: &str) -> Result<DeviceConfig, String> {
@@ -60,6 +66,21 @@ fn device(text: &str) -> Result<DeviceConfig, String> {
     let mut device = DeviceConfig::new(id, key, secret);
     device.peripherals = parts.next().into_iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
     Ok(device)
+}
+
+fn denied(text: &str) -> Result<(String, String), String> {
+    let (id, topic) = text.split_once(':').ok_or("ID:TOPIC is expected")?;
+    Ok((id.to_owned(), topic.to_owned()))
+}
+
+/// Takes the topics from the devices.
+fn deny(devices: &mut [DeviceConfig], topics: Vec<(String, String)>) -> io::Result<()> {
+    for (id, topic) in topics {
+        let device = devices.iter_mut().find(|device| device.id == id);
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, format!("--deny: there is no device {id}"));
+        device.ok_or_else(missing)?.denied_topics.push(topic);
+    }
+    Ok(())
 }
 
 const HELP: &str = "\
@@ -95,6 +116,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 
 fn config(options: Options) -> io::Result<Config> {
     let mut config = Config::new(options.device);
+    deny(&mut config.devices, options.deny)?;
     config.host = options.host;
     let ports = [
         (Transport::Tcp, options.port),
@@ -123,6 +145,7 @@ fn config(options: Options) -> io::Result<Config> {
     config.time_scale = options.time_scale;
     config.ban_connack = options.ban_connack;
     config.drop_bad_elements = options.drop_bad_elements;
+    config.max_packet = options.max_packet;
     config.printer = Some(Arc::new(say));
     Ok(config)
 }
@@ -191,6 +214,15 @@ mod tests {
             let config = options(given).map(config).expect("options").expect("a configuration");
             assert_eq!(config.listeners, expected, "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_topic_is_denied_to_a_device_that_there_is() {
+        let config = |more: &str| options(more).map(config).expect("options");
+        let denied = config("--deny=d:losant/d/state --deny=d:#").expect("a configuration");
+        assert_eq!(denied.devices[0].denied_topics, ["losant/d/state", "#"]);
+        assert!(config("--deny=e:#").is_err_and(|error| error.to_string().ends_with("no device e")));
+        assert!(options("--deny=d").is_none());
     }
 
     #[test]

@@ -262,7 +262,7 @@ impl Platform {
         } else if will.is_some_and(|will| will.retain) {
             Some(Offence::Retained)
         } else {
-            will.filter(|will| !device.may_publish(&will.topic)).map(|will| Offence::Topic(will.topic.clone()))
+            will.and_then(|will| device.may_publish(&will.topic).err())
         };
         if let Some(offence) = offence {
             return refuse(None, self.offend_in(inner, id, offence));
@@ -297,10 +297,8 @@ impl Platform {
                 Some(Offence::Qos2)
             } else if message.retain {
                 Some(Offence::Retained)
-            } else if !self.device(device_id).is_some_and(|device| device.may_publish(&message.topic)) {
-                Some(Offence::Topic(message.topic.clone()))
             } else {
-                None
+                self.device(device_id).and_then(|device| device.may_publish(&message.topic).err())
             };
             if let Some(offence) = offence {
                 return Err(self.offend_in(inner, id, offence));
@@ -320,8 +318,9 @@ impl Platform {
         self.change(|inner| {
             inner.check_open(id)?;
             let device = self.device(device_id);
-            if let Some(topic) = topics.iter().find(|topic| !device.is_some_and(|device| device.may_subscribe(topic))) {
-                return Err(self.offend_in(inner, id, Offence::Topic(topic.clone())));
+            let offence = device.and_then(|device| topics.iter().find_map(|topic| device.may_subscribe(topic).err()));
+            if let Some(offence) = offence {
+                return Err(self.offend_in(inner, id, offence));
             }
             if let Some(connection) = inner.records.connection_mut(id) {
                 connection.topics.retain(|topic| !topics.contains(topic));

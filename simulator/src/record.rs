@@ -95,6 +95,10 @@ pub enum Offence {
     Oversize,
     /// It used this topic, which it may not use.
     Topic(String),
+    /// It used this topic, which [`DeviceConfig::denied_topics`](crate::DeviceConfig::denied_topics) takes from it.
+    Denied(String),
+    /// It published more than [`Config::max_packet`](crate::Config::max_packet).
+    MaxPacket,
     /// It broke MQTT.
     Protocol(String),
     /// It exceeded a rate.
@@ -233,6 +237,8 @@ impl fmt::Display for Offence {
             Self::Retained => out.write_str("a retained message"),
             Self::Oversize => out.write_str("a message of more than 256 KB"),
             Self::Topic(topic) => write!(out, "topic {topic} is not allowed"),
+            Self::Denied(topic) => write!(out, "no right to topic {topic}"),
+            Self::MaxPacket => out.write_str("a packet of more than the broker's limit"),
             Self::Protocol(text) => write!(out, "not MQTT 3.1.1: {text}"),
             Self::Rate(Excess::Topic(topic)) => write!(out, "too many messages on {topic}"),
             Self::Rate(Excess::Connection) => out.write_str("too many messages"),

@@ -99,9 +99,11 @@ impl Session {
     /// Handles the packets that are complete.
     pub fn packets(&mut self, now: Instant) {
         while self.end.is_none() && !self.is_paused(now) {
-            match Packet::read(&mut self.input, LARGEST + OVERHEAD) {
+            let max_packet = self.max_packet();
+            match Packet::read(&mut self.input, max_packet.unwrap_or(LARGEST + OVERHEAD)) {
                 Ok(packet) => self.packet(packet, now),
                 Err(Error::InsufficientBytes(_)) => break,
+                Err(Error::PayloadSizeLimitExceeded(_)) if max_packet.is_some() => self.offend(Offence::MaxPacket),
                 Err(Error::PayloadSizeLimitExceeded(_)) => self.offend(Offence::Oversize),
                 Err(error) => {
                     if matches!(error, Error::InvalidProtocolLevel(_)) {
@@ -111,6 +113,12 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The limit for the packet that comes next, when it is lower than the platform's.
+    fn max_packet(&self) -> Option<usize> {
+        let is_publish = self.input.first().is_some_and(|first| first >> 4 == 3);
+        self.platform.config.max_packet.filter(|limit| is_publish && *limit < LARGEST + OVERHEAD)
     }
 
     fn packet(&mut self, packet: Packet, now: Instant) {
