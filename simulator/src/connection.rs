@@ -55,9 +55,9 @@ impl Connection {
         loop {
             while let Ok(order) = self.orders.try_recv() {
                 match order {
-                    Order::Write(bytes) if session.end.is_none() => session.out.extend(bytes),
+                    Order::Write(packet) => session.deliver(packet),
                     Order::Close(reason) => session.finish(Drop::Fin, reason),
-                    Order::Write(_) | Order::Look => {}
+                    Order::Look => {}
                 }
             }
             if self.platform.is_stopping() {
@@ -80,6 +80,10 @@ impl Connection {
             let mut blocked = false;
             if !session.is_paused(now) {
                 blocked = write(stream, &mut session.out)?;
+                if let Some(frame) = session.end.as_mut().and_then(|end| end.frame.take_if(|_| !blocked)) {
+                    ready(stream.close(frame).map(|()| 0))?;
+                    blocked = write(stream, &mut session.out)?;
+                }
                 let late = session.end.is_some() && now >= *give_up.get_or_insert(now + DRAIN);
                 if let Some(end) = session.end.take_if(|end| !blocked || late || end.how == Drop::Rst) {
                     self.platform.ended(self.id, &end.reason);

@@ -95,6 +95,10 @@ fault NAME [KEY=VALUE …]                set a fault; device=ID for one device 
   puback [lose=P] [duplicate=P] [reorder=P] [seed=1]   with probabilities from 0 to 1
   garbage [bytes=64] [seed=1]             send what is no packet
   truncated [close=true]                  send half a packet, and close
+  raw bytes=HEX [silent=true]             send these bytes, and then answer nothing
+  close-subscribe                         close the connection at SUBSCRIBE
+  join-acks                               hold SUBACK until the first PUBACK, and write both at once
+  close-ws [code=1008] [reason=\"TEXT\"]   close a WebSocket with a code and a reason
   malformed-commands                      send commands that are none
   huge-command [bytes=307200]             send a large command
   clear                                   end all faults

@@ -124,12 +124,12 @@ impl Simulator {
     /// Sets a fault: whether a configured device is meant. A fault waits until it can happen, if need be on the device's
     /// next connection; one that goes on replaces an earlier one of its kind.
     pub fn set_fault(&self, target: impl Into<Target>, fault: Fault) -> bool {
-        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault, None))
+        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault.clone(), None))
     }
 
     /// Sets a fault that happens this many times for each device.
     pub fn set_fault_times(&self, target: impl Into<Target>, fault: Fault, times: u32) -> bool {
-        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault, Some(times)))
+        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault.clone(), Some(times)))
     }
 
     /// Removes the faults that wait or go on.

@@ -3,17 +3,24 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 
-use native_tls::{Identity, TlsAcceptor};
+use native_tls::{Identity, TlsAcceptor, TlsStream};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::http::HeaderValue;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::config::{self, Transport};
 
 /// The MQTT bytes of a connection, as a stream.
-pub(crate) trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
+pub(crate) trait Stream: Read + Write {
+    /// Says why it ends, if it has the words; what does not go out now goes with a later flush.
+    fn close(&mut self, _frame: CloseFrame) -> io::Result<()> {
+        Ok(())
+    }
+}
+impl Stream for TcpStream {}
+impl Stream for TlsStream<TcpStream> {}
 
 /// What a listener needs to accept TLS.
 pub(crate) fn acceptor(identity: Option<&config::Identity>) -> io::Result<TlsAcceptor> {
@@ -100,5 +107,11 @@ impl Write for Messages {
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush().map_err(io_error)
+    }
+}
+
+impl Stream for Messages {
+    fn close(&mut self, frame: CloseFrame) -> io::Result<()> {
+        self.socket.close(Some(frame)).map_err(io_error)
     }
 }

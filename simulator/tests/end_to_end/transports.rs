@@ -86,6 +86,30 @@ fn every_transport_carries_the_same() {
 }
 
 #[test]
+fn a_websocket_is_closed_with_a_code_and_a_reason() {
+    let mut config = config();
+    config.listeners = vec![(Transport::WebSocket, 0), (Transport::Tcp, 0)];
+    let simulator = start(config);
+    let close = Fault::CloseWebSocket { code: 1008, reason: "quota exceeded".into() };
+    simulator.set_fault("d", close.clone());
+    let mut client = Client { stream: upgrade(socket(simulator.port())) };
+    // What is on its way comes before.
+    client.log_in("d");
+    let frame = match client.stream.socket.read() {
+        Ok(Message::Close(Some(frame))) => frame,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1008, "quota exceeded"));
+    assert!(client.stream.socket.read().is_err());
+    wait(&simulator, |records| records.connections[0].closed.as_deref() == Some("closed on request"));
+
+    simulator.set_fault("d", close);
+    let mut client = Client { stream: socket(simulator.ports()[1].1) };
+    client.log_in("d");
+    assert_eq!(client.receive(), None);
+}
+
+#[test]
 fn what_is_no_handshake_ends_the_connection() {
     let mut config = config();
     config.listeners = vec![(Transport::WebSocket, 0)];
