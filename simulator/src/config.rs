@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use crate::rate::Rate;
 use crate::record::Offence;
 use crate::throttle::Limits;
 
@@ -160,6 +161,8 @@ pub struct Config {
     /// A PUBLISH whose length field says more than this closes the connection before it has come, as with
     /// `max_packet_size` of the broker mosquitto. The platform has no such limit.
     pub max_packet: Option<usize>,
+    /// How fast the links are in the beginning; see also [`Simulator::set_rate`](crate::Simulator::set_rate).
+    pub rate: Rate,
     /// Called with each record as a line of text. It must not call the simulator.
     pub printer: Option<Printer>,
 }
@@ -178,6 +181,7 @@ impl Config {
             ignore_out_of_range: true,
             drop_bad_elements: false,
             max_packet: None,
+            rate: Rate::default(),
             printer: None,
         }
     }

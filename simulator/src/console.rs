@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fault::{After, Drop, Fault, PubackFault, Target};
+use crate::rate::Rate;
 
 /// One line of the terminal.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,6 +32,8 @@ pub enum Input {
         /// How often; `None` is the fault's own.
         times: Option<u32>,
     },
+    /// Set how fast links are.
+    Rate(Rate),
     /// Remove the faults.
     Clear(Target),
     /// Show what can be typed.
@@ -39,7 +42,7 @@ pub enum Input {
     Quit,
 }
 
-/// Reads one line: `DEVICE_ID NAME [PAYLOAD_JSON]`, `fault NAME [KEY=VALUE …]`, `help` or `quit`.
+/// Reads one line: `DEVICE_ID NAME [PAYLOAD_JSON]`, `fault NAME [KEY=VALUE …]`, `rate [up=N] [down=N]`, `help` or `quit`.
 ///
 /// # Errors
 /// What is wrong with it, for the person who typed it.
@@ -52,6 +55,7 @@ pub fn parse(line: &str) -> Result<Input, String> {
         ("help", "") => Ok(Input::Help),
         ("quit", "") => Ok(Input::Quit),
         ("fault", _) => fault(rest),
+        ("rate", _) => rate(rest),
         (_, "") => Err("a command needs a name: DEVICE_ID NAME [PAYLOAD_JSON]".into()),
         (device, rest) => {
             let (name, payload) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
@@ -67,7 +71,17 @@ pub fn parse(line: &str) -> Result<Input, String> {
 /// The `KEY=VALUE` words that have not been asked for yet.
 struct Arguments<'a>(BTreeMap<&'a str, &'a str>);
 
-impl Arguments<'_> {
+impl<'a> Arguments<'a> {
+    fn read(words: impl Iterator<Item = &'a str>) -> Result<Self, String> {
+        let pair = |word: &'a str| word.split_once('=').ok_or_else(|| format!("{word}: KEY=VALUE is expected"));
+        words.map(pair).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Nothing must be left.
+    fn end(&self, name: &str) -> Result<(), String> {
+        self.0.keys().next().map_or(Ok(()), |key| Err(format!("{name} has no {key}")))
+    }
+
     fn get<T: FromStr>(&mut self, key: &str) -> Result<Option<T>, String> {
         let value = self.0.remove(key);
         value.map(|value| value.parse().map_err(|_| format!("{key}={value} is not understood"))).transpose()
@@ -106,15 +120,19 @@ fn fault(text: &str) -> Result<Input, String> {
     let words = words(text)?;
     let mut words = words.iter().map(String::as_str);
     let name = words.next().ok_or("fault needs a name; help lists them")?;
-    let pair = |word| str::split_once(word, '=').ok_or_else(|| format!("{word}: KEY=VALUE is expected"));
-    let mut arguments = Arguments(words.map(pair).collect::<Result<_, _>>()?);
+    let mut arguments = Arguments::read(words)?;
     let target = arguments.get("device")?.map_or(Target::All, Target::Device);
     let times = arguments.get("times")?;
     let fault = if name == "clear" { None } else { Some(named(name, &mut arguments)?) };
-    if let Some(key) = arguments.0.keys().next() {
-        return Err(format!("{name} has no {key}"));
-    }
+    arguments.end(name)?;
     Ok(fault.map_or(Input::Clear(target.clone()), |fault| Input::Fault { target, fault, times }))
+}
+
+fn rate(text: &str) -> Result<Input, String> {
+    let mut arguments = Arguments::read(text.split_whitespace())?;
+    let rate = Rate { up: arguments.get("up")?, down: arguments.get("down")? };
+    arguments.end("rate")?;
+    Ok(Input::Rate(rate))
 }
 
 fn named(name: &str, arguments: &mut Arguments) -> Result<Fault, String> {
@@ -223,6 +241,9 @@ mod tests {
                 "fault close-ws code=4000  reason=\"quota  exceeded\"",
                 all(Fault::CloseWebSocket { code: 4000, reason: "quota  exceeded".into() }),
             ),
+            ("rate", Input::Rate(Rate::default())),
+            ("rate up=2500", Input::Rate(Rate { up: Some(2_500), down: None })),
+            ("rate down=1 up=2", Input::Rate(Rate { up: Some(2), down: Some(1) })),
             ("fault clear device=d", Input::Clear("d".into())),
             (
                 "fault refuse-connack code=5 device=d times=2",
@@ -245,6 +266,9 @@ mod tests {
             ("fault stall 5", "KEY=VALUE"),
             ("fault stall ms=soon", "ms=soon"),
             ("fault stall bytes=5", "stall has no bytes"),
+            ("rate 5", "KEY=VALUE"),
+            ("rate up=-1", "up=-1"),
+            ("rate left=5", "rate has no left"),
             ("fault raw", "raw needs bytes=HEX"),
             ("fault raw bytes=", "bytes= is not"),
             ("fault raw bytes=123", "bytes=123"),

@@ -11,6 +11,7 @@ mod fault;
 mod iso;
 mod packet;
 mod platform;
+mod rate;
 mod record;
 mod session;
 mod simulator;
@@ -23,6 +24,7 @@ pub use config::{Config, DeviceConfig, Identity, Printer, Transport};
 pub use console::{Input, parse};
 pub use fault::{After, Drop, Fault, PubackFault, Target};
 pub use packet::MALFORMED;
+pub use rate::Rate;
 pub use record::{
     Ban, Cause, ConnectionRecord, FaultRecord, Offence, PublishRecord, Records, Rejected, StateRecord, Violation,
 };

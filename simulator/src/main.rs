@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Parser};
-use losant_simulator::{Config, DeviceConfig, Identity, Input, Simulator, Transport, parse};
+use losant_simulator::{Config, DeviceConfig, Identity, Input, Rate, Simulator, Transport, parse};
 
 /// Stands in for the Losant platform: prints the states that devices report, and sends the commands typed here.
 #[derive(Parser)]
@@ -56,6 +56,12 @@ struct Options {
     /// A PUBLISH of more than this closes the connection, as with mosquitto's max_packet_size.
     #[arg(long, value_name = "BYTES")]
     max_packet: Option<usize>,
+    /// The links carry this many bytes per second from devices; without it, as many as come. `rate` changes it later.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    rate_up: Option<u64>,
+    /// The links carry this many bytes per second to devices.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    rate_down: Option<u64>,
 }
 
 fn device(text: &str) -> Result<DeviceConfig, String> {
@@ -102,6 +108,7 @@ fault NAME [KEY=VALUE …]                set a fault; device=ID for one device 
   malformed-commands                      send commands that are none
   huge-command [bytes=307200]             send a large command
   clear                                   end all faults
+rate [up=N] [down=N]                    let links carry N bytes per second, from and to devices
 quit";
 
 /// A reader that has gone ends nothing.
@@ -150,6 +157,7 @@ fn config(options: Options) -> io::Result<Config> {
     config.ban_connack = options.ban_connack;
     config.drop_bad_elements = options.drop_bad_elements;
     config.max_packet = options.max_packet;
+    config.rate = Rate { up: options.rate_up, down: options.rate_down };
     config.printer = Some(Arc::new(say));
     Ok(config)
 }
@@ -185,6 +193,7 @@ fn main() -> ExitCode {
                     eprintln!("there is no such device");
                 }
             }
+            Ok(Input::Rate(rate)) => simulator.set_rate(rate),
             Ok(Input::Clear(target)) => {
                 simulator.clear_faults(target);
             }
@@ -227,6 +236,17 @@ mod tests {
         assert_eq!(denied.devices[0].denied_topics, ["losant/d/state", "#"]);
         assert!(config("--deny=e:#").is_err_and(|error| error.to_string().ends_with("no device e")));
         assert!(options("--deny=d").is_none());
+    }
+
+    #[test]
+    fn rules_and_rates_are_options() {
+        let config = |more: &str| options(more).map(config).expect("options").expect("a configuration");
+        let default = config("");
+        assert_eq!((default.drop_bad_elements, default.max_packet, default.rate), (false, None, Rate::default()));
+        let given = config("--drop-bad-elements --max-packet=20000 --rate-up=2500 --rate-down=5000");
+        let rate = Rate { up: Some(2_500), down: Some(5_000) };
+        assert_eq!((given.drop_bad_elements, given.max_packet, given.rate), (true, Some(20_000), rate));
+        assert!(options("--rate-up=0").is_none());
     }
 
     #[test]

@@ -17,6 +17,7 @@ use rumqttc::mqttbytes::v4::{Connect, Publish};
 use crate::config::{Config, DeviceConfig, device_of};
 use crate::fault::{Fault, Faults};
 use crate::packet;
+use crate::rate::{self, Rate, SharedRate};
 use crate::record::{Ban, ConnectionRecord, Offence, PublishRecord, Records, Violation};
 use crate::throttle::{Refused, Throttle};
 use crate::wake::Waker;
@@ -28,7 +29,7 @@ pub(crate) const LARGEST: usize = 262_144;
 pub(crate) enum Order {
     Write(Vec<u8>),
     Close(String),
-    /// Faults have been set.
+    /// Faults or rates have been set.
     Look,
 }
 
@@ -56,6 +57,7 @@ pub(crate) enum Greeting {
 
 pub(crate) struct Platform {
     pub config: Config,
+    pub rate: SharedRate,
     start: Instant,
     stopping: AtomicBool,
     inner: Mutex<Inner>,
@@ -99,7 +101,8 @@ impl Platform {
         let (records, faults) = (Records::default(), Faults::default());
         let inner = Mutex::new(Inner { records, throttle, faults, links: BTreeMap::new() });
         let (start, stopping, changed) = (Instant::now(), AtomicBool::new(false), Condvar::new());
-        Self { config, start, stopping, inner, changed }
+        let rate = SharedRate::new(config.rate);
+        Self { config, rate, start, stopping, inner, changed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -136,6 +139,14 @@ impl Platform {
         let guard = self.lock();
         let waited = self.changed.wait_timeout_while(guard, timeout, |inner| !predicate(&inner.records));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    pub fn set_rate(&self, rate: Rate) {
+        self.rate.set(rate);
+        for link in self.lock().links.values() {
+            rate::narrow((&link.socket).into(), rate);
+            link.tell(Order::Look);
+        }
     }
 
     pub fn stop(&self) {

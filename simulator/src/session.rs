@@ -91,6 +91,11 @@ impl Session {
         self.finish(Drop::Fin, reason);
     }
 
+    /// Something has come from the device, if no whole message yet.
+    pub fn hear(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
     /// Takes a packet for the device.
     pub fn deliver(&mut self, packet: Vec<u8>) {
         if self.end.is_none() && !self.silent {

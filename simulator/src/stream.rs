@@ -1,7 +1,6 @@
 //! The byte stream of a connection, whatever carries it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 
 use native_tls::{Identity, TlsAcceptor, TlsStream};
 use tungstenite::handshake::HandshakeError;
@@ -11,6 +10,7 @@ use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::config::{self, Transport};
+use crate::rate::PacedSocket;
 
 /// The MQTT bytes of a connection, as a stream.
 pub(crate) trait Stream: Read + Write {
@@ -19,8 +19,8 @@ pub(crate) trait Stream: Read + Write {
         Ok(())
     }
 }
-impl Stream for TcpStream {}
-impl Stream for TlsStream<TcpStream> {}
+impl Stream for PacedSocket {}
+impl Stream for TlsStream<PacedSocket> {}
 
 /// What a listener needs to accept TLS.
 pub(crate) fn acceptor(identity: Option<&config::Identity>) -> io::Result<TlsAcceptor> {
@@ -33,12 +33,16 @@ pub(crate) fn acceptor(identity: Option<&config::Identity>) -> io::Result<TlsAcc
 
 /// Shakes hands on a blocking socket.
 pub(crate) fn open(
-    socket: TcpStream,
+    socket: PacedSocket,
     transport: Transport,
     acceptor: Option<&TlsAcceptor>,
 ) -> io::Result<Box<dyn Stream>> {
     let stream: Box<dyn Stream> = match acceptor {
-        Some(acceptor) => Box::new(acceptor.accept(socket).map_err(io::Error::other)?),
+        Some(acceptor) => match acceptor.accept(socket) {
+            Ok(stream) => Box::new(stream),
+            Err(native_tls::HandshakeError::Failure(error)) => return Err(io::Error::other(error)),
+            Err(native_tls::HandshakeError::WouldBlock(_)) => return Err(ErrorKind::TimedOut.into()),
+        },
         None => Box::new(socket),
     };
     match transport {

@@ -87,6 +87,23 @@ fn states_are_printed_and_typed_commands_are_sent() {
 }
 
 #[test]
+fn a_fault_and_a_rate_are_typed() {
+    let mut program = Program::start(&["--port", "0", "--deny", "d:losant/d/state"]);
+    let port = program.port("tcp");
+    assert_eq!(program.line(), "ready");
+    program.input.write_all(b"rate up=100000 down=100000\nfault raw bytes=\"d0 00\" silent=false\n").expect("lines");
+    let mut client = Client { stream: socket(port) };
+    client.log_in("d");
+    assert_eq!(client.receive(), Some(PINGRESP.to_vec()));
+    assert_eq!((program.line(), program.line()), ("connected d".into(), "fault d raw".into()));
+    client.send(&publish("losant/d/state", Some(1), STATE));
+    assert_eq!(client.receive(), None);
+    assert_eq!(program.line(), "violation d no right to topic losant/d/state");
+    assert_eq!(program.line(), "disconnected d no right to topic losant/d/state");
+    program.quit();
+}
+
+#[test]
 fn a_device_trusts_the_certificate_that_the_program_has_made() {
     let file = std::env::temp_dir().join(format!("losant-simulator-{}.pem", std::process::id()));
     let path = file.to_str().expect("a path");
