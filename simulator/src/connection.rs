@@ -92,11 +92,7 @@ impl Connection {
             }
             let mut blocked = false;
             if !session.is_paused(now) {
-                blocked = write(stream, &mut session.out)?;
-                if let Some(frame) = session.end.as_mut().and_then(|end| end.frame.take_if(|_| !blocked)) {
-                    ready(stream.close(frame).map(|()| 0))?;
-                    blocked = write(stream, &mut session.out)?;
-                }
+                blocked = write_session(stream, &mut session)?;
                 let late = session.end.is_some() && now >= *give_up.get_or_insert(now + DRAIN);
                 if let Some(end) = session.end.take_if(|end| !blocked || late || end.how == Drop::Rst) {
                     self.platform.ended(self.id, &end.reason);
@@ -144,6 +140,18 @@ fn ready(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Ok(length) => Ok(Some(length)),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Writes what the session has to say, its last words too: whether something is left.
+fn write_session(stream: &mut dyn Stream, session: &mut Session) -> io::Result<bool> {
+    let blocked = write(stream, &mut session.out)?;
+    match session.end.as_mut().and_then(|end| end.frame.take_if(|_| !blocked)) {
+        Some(frame) => {
+            ready(stream.close(frame).map(|()| 0))?;
+            write(stream, &mut session.out)
+        }
+        None => Ok(blocked),
     }
 }
 

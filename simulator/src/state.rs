@@ -194,7 +194,12 @@ mod tests {
                 (Err(reason), Ok(_)) => panic!("{payload}: {reason}"),
             }
         }
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_rejected() {
         assert!(one(b"{\"data\":{\"a\":\"\xff\"}}", NOW).is_err());
+        assert!(read(b"[{\"data\":{\"a\":\"\xff\"}}]", NOW).is_err());
     }
 
     #[test]
