@@ -27,14 +27,15 @@ static void losant(int port, int qos, int count) {
     losant_device_set_rate_limit(device, 0, 0, 1);
     losant_device_connect(device, false);
     for (int sent = 0; delivered < (uint64_t)count;) {
-        uint64_t queued;
-        losant_device_counter(device, LOSANT_COUNTER_QUEUED, &queued);
-        for (int n = 0; sent < count && queued + n < 200; n++, sent++) {
+        losant_stats stats;
+        losant_device_stats(device, &stats, sizeof stats);
+        for (int n = 0; sent < count && stats.queued + n < 200; n++, sent++) {
             state(json, sizeof json, sent);
             if (losant_device_send_state(device, json, 0) != LOSANT_OK) exit(1);
         }
         if (losant_device_loop(device, 1000) != LOSANT_OK) exit(1);
-        losant_device_counter(device, LOSANT_COUNTER_DELIVERED, &delivered);
+        losant_device_stats(device, &stats, sizeof stats);
+        delivered = stats.delivered;
     }
     losant_device_free(device);
 }

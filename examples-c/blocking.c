@@ -3,6 +3,7 @@
  * Settings come from the environment: LOSANT_DEVICE_ID, LOSANT_KEY and LOSANT_SECRET; for a broker other than Losant's
  * also LOSANT_HOST, LOSANT_PORT and LOSANT_SECURE (1 or 0). */
 #define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
 #include <losant.h>
 #include <pthread.h>
 #include <signal.h>
@@ -47,9 +48,11 @@ static void *measure(void *argument) {
         snprintf(state, sizeof state, "{\"reading\": %d}", reading);
         check(losant_device_send_state(device, state, 0), "send");
     }
-    uint64_t left;
-    check(losant_device_close_timeout(device, 3000, &left), "close");
-    printf("%llu readings were not delivered\n", (unsigned long long)left);
+    /* Delivers what it can, then closes; how much is left is in the stats. */
+    losant_device_drain(device, 3000);
+    losant_stats stats;
+    check(losant_device_stats(device, &stats, sizeof stats), "stats");
+    printf("%" PRIu64 " readings were not delivered\n", stats.queued);
     return NULL;
 }
 
@@ -67,7 +70,7 @@ int main(void) {
     check(losant_device_set_host(device, setting("LOSANT_HOST", "broker.losant.com")), "host");
     check(losant_device_set_port(device, atoi(setting("LOSANT_PORT", "0"))), "port");
     check(losant_device_set_secure(device, atoi(setting("LOSANT_SECURE", "1")) != 0), "secure");
-    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL, NULL), "observer");
 
     pthread_t thread;
     if (pthread_create(&thread, NULL, measure, device) != 0) {

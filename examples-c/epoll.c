@@ -3,6 +3,7 @@
  * Settings come from the environment: LOSANT_DEVICE_ID, LOSANT_KEY and LOSANT_SECRET; for a broker other than Losant's
  * also LOSANT_HOST, LOSANT_PORT and LOSANT_SECURE (1 or 0). */
 #define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
 #include <losant.h>
 #include <signal.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ int main(void) {
     check(losant_device_set_host(device, setting("LOSANT_HOST", "broker.losant.com")), "host");
     check(losant_device_set_port(device, atoi(setting("LOSANT_PORT", "0"))), "port");
     check(losant_device_set_secure(device, atoi(setting("LOSANT_SECURE", "1")) != 0), "secure");
-    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL, NULL), "observer");
     check(losant_device_connect(device, false), "connect");
 
     sigset_t ends;
@@ -87,9 +88,11 @@ int main(void) {
         }
         check(losant_device_loop(device, 0), "loop"); /* for the descriptor and for the timeout; cheap if idle */
     }
-    uint64_t left;
-    check(losant_device_close_timeout(device, 3000, &left), "close");
-    printf("%llu readings were not delivered.\n", (unsigned long long)left);
+    /* Delivers what it can, then closes; how much is left is in the stats. */
+    losant_device_drain(device, 3000);
+    losant_stats stats;
+    check(losant_device_stats(device, &stats, sizeof stats), "stats");
+    printf("%" PRIu64 " readings were not delivered.\n", stats.queued);
     check(losant_device_free(device), "free");
     close(epoll);
     close(timer);

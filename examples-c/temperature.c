@@ -3,6 +3,7 @@
  * Settings come from the environment: LOSANT_DEVICE_ID, LOSANT_KEY and LOSANT_SECRET; for a broker other than Losant's
  * also LOSANT_HOST, LOSANT_PORT, LOSANT_SECURE (1 or 0), LOSANT_TRANSPORT (tcp or websockets) and LOSANT_CA_FILE. */
 #define _POSIX_C_SOURCE 200809L
+#include <inttypes.h>
 #include <losant.h>
 #include <signal.h>
 #include <stdio.h>
@@ -73,9 +74,9 @@ int main(void) {
     if (getenv("LOSANT_CA_FILE") != NULL)
         check(losant_device_set_ca_file(device, getenv("LOSANT_CA_FILE"), true), "ca file");
 
-    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL), "observer");
-    check(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL), "observer");
-    check(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, on_connect, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_COMMAND, on_command, NULL, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL), "observer");
+    check(losant_device_add_event_observer(device, LOSANT_EVENT_RECONNECT, on_connect, NULL, NULL), "observer");
     check(losant_device_connect(device, false), "connect");
 
     /* The loop waits for the network until the next reading is due. Readings taken without a connection are kept, with
@@ -91,9 +92,11 @@ int main(void) {
         check(losant_device_send_state(device, state, 0), "send");
         due += 1000;
     }
-    uint64_t left;
-    check(losant_device_close_timeout(device, 3000, &left), "close");
-    printf("%llu readings were not delivered.\n", (unsigned long long)left);
+    /* Delivers what it can, then closes; how much is left is in the stats. */
+    losant_device_drain(device, 3000);
+    losant_stats stats;
+    check(losant_device_stats(device, &stats, sizeof stats), "stats");
+    printf("%" PRIu64 " readings were not delivered.\n", stats.queued);
     check(losant_device_free(device), "free");
     return 0;
 }

@@ -5,7 +5,7 @@
 
 mod broker;
 
-use losant::{Status, ffi::*};
+use losant::{Stats, Status, ffi::*};
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
     ptr,
@@ -45,7 +45,8 @@ pub fn run(data: &[u8]) {
         losant_device_free(handle);
         assert_eq!(losant_device_close(handle), Status::LOSANT_ERR_INVALID_HANDLE);
     }
-    check(losant_set_log_callback(None, 1, ptr::null_mut()));
+    // SAFETY: there is no callback.
+    check(unsafe { losant_set_log_callback(None, 1, ptr::null_mut()) });
     broker::end();
 }
 
@@ -141,7 +142,7 @@ fn call(bytes: &mut Bytes) {
                 let nowhere = c"/nowhere/file.pem".as_ptr();
                 losant_device_set_client_certificate_files(device, nowhere, nowhere)
             }
-            13 => losant_device_set_keep_alive(device, bytes.int() as u32),
+            13 => losant_device_set_keep_alive_seconds(device, bytes.int() as u32),
             14 => losant_device_set_qos(device, bytes.int()),
             15 => losant_device_set_reconnect_delay(device, bytes.int() as u32, bytes.int() as u32),
             16 => losant_device_set_connect_timeout(device, bytes.int() as u32),
@@ -153,11 +154,11 @@ fn call(bytes: &mut Bytes) {
             27 => losant_device_start(device),
             28 => losant_device_close(device),
             29 => {
-                let (mut fd, mut timeout, mut value) = (0, 0, 0);
+                let (mut fd, mut timeout, mut stats) = (0, 0, Stats::default());
                 losant_device_is_connected(device);
                 check(losant_device_fd(device, &mut fd));
                 check(losant_device_next_timeout(device, &mut timeout));
-                losant_device_counter(device, bytes.int(), &mut value)
+                losant_device_stats(device, &mut stats, usize::from(bytes.byte()).min(size_of::<Stats>()))
             }
             30 | 31 => {
                 let text = match bytes.byte() {
@@ -182,12 +183,22 @@ fn call(bytes: &mut Bytes) {
             37 => losant_device_set_when_full(device, bytes.int()),
             38 => {
                 check(losant_device_set_merge_limit(device, (bytes.int() as u32).wrapping_mul(512)));
-                losant_device_set_in_flight(device, bytes.int() as u32)
+                losant_device_set_max_in_flight(device, bytes.int() as u32)
             }
             39 => losant_device_set_rate_limit(device, bytes.int() as u32, bytes.int() as u32, bytes.int() as u32),
             40 => {
-                let mut id = 0;
-                let status = losant_device_send_state_id(device, bytes.text().as_ptr(), bytes.int().into(), &mut id);
+                let (json, version, meta, mut id) = (bytes.slice(), bytes.text(), bytes.text(), 0);
+                let mut state = state_of(json.as_ptr().cast(), bytes.int().into());
+                state.json_len = json.len() as u64;
+                state.flow_version = if bytes.byte() & 1 == 0 { version.as_ptr() } else { ptr::null() };
+                state.meta = if bytes.byte() & 1 == 0 { meta.as_ptr() } else { ptr::null() };
+                if bytes.byte() == 7 {
+                    state.size = u32::from(bytes.byte());
+                }
+                if json.is_empty() {
+                    state.json = c"{}".as_ptr();
+                }
+                let status = losant_device_send(device, &state, &mut id);
                 assert_eq!(status == Status::LOSANT_OK, id != 0);
                 status
             }
@@ -195,13 +206,12 @@ fn call(bytes: &mut Bytes) {
                 let peripheral = if bytes.byte() & 1 == 0 { c"p".to_owned() } else { bytes.text() };
                 let (state, mut id) = (c"{\"p\":1}".as_ptr(), 0);
                 let place = if bytes.byte() & 1 == 0 { &raw mut id } else { ptr::null_mut() };
-                losant_device_send_peripheral_state(device, peripheral.as_ptr(), state, bytes.int().into(), place)
+                let mut state = state_of(state, bytes.int().into());
+                state.peripheral_id = peripheral.as_ptr();
+                losant_device_send(device, &state, place)
             }
             42 => losant_device_flush(device, c_int::from(bytes.byte() % 3)),
-            43 => {
-                let mut left = 0;
-                losant_device_close_timeout(device, c_int::from(bytes.byte() % 3), &mut left)
-            }
+            43 => losant_device_drain(device, c_int::from(bytes.byte() % 3)),
             44 => add_with_destructor(device, bytes.int(), bytes.byte()),
             _ => {
                 // The background thread gets its time.
@@ -273,7 +283,7 @@ fn new(bytes: &mut Bytes) -> Status {
 fn blocking(device: *mut losant_device) -> Status {
     let user_data = ptr::without_provenance_mut(1000);
     if losant_device_set_connect_timeout(device, 20) != Status::LOSANT_OK
-        || losant_device_add_event_observer(device, 1, Some(on_event), user_data) != Status::LOSANT_OK
+        || add_observer(device, 1, Some(on_event), user_data, None) != Status::LOSANT_OK
     {
         return Status::LOSANT_OK;
     }
@@ -291,14 +301,14 @@ fn nulls(device: *mut losant_device) -> Status {
             losant_device_set_websocket_path(device, null),
             losant_device_set_client_certificate_pem(device, null, null),
             losant_device_set_client_certificate_files(device, null, null),
-            losant_device_add_event_observer(device, 1, None, ptr::null_mut()),
+            losant_device_add_event_observer(device, 1, None, ptr::null_mut(), None),
             losant_device_remove_event_observer(device, 1, None, ptr::null_mut()),
             losant_device_send_state(device, null, 0),
-            losant_device_send_state_id(device, null, 0, ptr::null_mut()),
-            losant_device_send_peripheral_state(device, null, null, 0, ptr::null_mut()),
+            losant_device_send(device, ptr::null(), ptr::null_mut()),
+            losant_device_send(device, &state_of(null, 0), ptr::null_mut()),
             losant_device_fd(device, ptr::null_mut()),
             losant_device_next_timeout(device, ptr::null_mut()),
-            losant_device_counter(device, 1, ptr::null_mut()),
+            losant_device_stats(device, ptr::null_mut(), size_of::<Stats>()),
             losant_parse_time(null, ptr::null_mut()),
         ]
     };
@@ -311,11 +321,35 @@ fn nulls(device: *mut losant_device) -> Status {
     Status::LOSANT_OK
 }
 
+fn add_observer(
+    device: *mut losant_device,
+    event: c_int,
+    callback: losant_event_callback,
+    user_data: *mut c_void,
+    destroy: losant_destroy_callback,
+) -> Status {
+    // SAFETY: the callbacks take their user data for a number.
+    unsafe { losant_device_add_event_observer(device, event, callback, user_data, destroy) }
+}
+
+fn state_of(json: *const c_char, time_ms: i64) -> losant_state {
+    losant_state {
+        size: size_of::<losant_state>() as u32,
+        reserved: 0,
+        json,
+        json_len: 0,
+        time_ms,
+        peripheral_id: ptr::null(),
+        flow_version: ptr::null(),
+        meta: ptr::null(),
+    }
+}
+
 fn add(device: *mut losant_device, event: c_int, action: u8) -> Status {
     if !spend() {
         return Status::LOSANT_OK;
     }
-    losant_device_add_event_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()))
+    add_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()), None)
 }
 
 /// One whose end looks at its user data, and calls the library.
@@ -324,7 +358,7 @@ fn add_with_destructor(device: *mut losant_device, event: c_int, action: u8) -> 
         return Status::LOSANT_OK;
     }
     let user_data = ptr::without_provenance_mut(action.into());
-    losant_device_add_event_observer_with_destructor(device, event, Some(on_event), user_data, Some(on_end))
+    add_observer(device, event, Some(on_event), user_data, Some(on_end))
 }
 
 extern "C" fn on_end(user_data: *mut c_void) {
@@ -334,7 +368,9 @@ extern "C" fn on_end(user_data: *mut c_void) {
 }
 
 fn remove(device: *mut losant_device, event: c_int, action: u8) -> Status {
-    losant_device_remove_event_observer(device, event, Some(on_event), ptr::without_provenance_mut(action.into()))
+    let user_data = ptr::without_provenance_mut(action.into());
+    // SAFETY: arguments that are compared and not followed.
+    unsafe { losant_device_remove_event_observer(device, event, Some(on_event), user_data) }
 }
 
 fn spend() -> bool {
@@ -359,34 +395,35 @@ extern "C" fn on_event(device: *mut losant_device, event: *const losant_event, u
         let handles = HANDLES.lock().expect("no panic");
         handles[(action >> 5) % handles.len()] as *mut losant_device
     };
-    let type_ = event.r#type as c_int;
+    let type_ = event.r#type;
     check(match action % 16 {
         0 => losant_device_close(target),
         1 => losant_device_free(target),
         // SAFETY: a NUL-terminated text.
         2 | 3 => unsafe { losant_device_send_state(target, c"{\"b\":2}".as_ptr(), -1) },
         4 => add(target, type_, action as u8),
-        5 => losant_device_remove_event_observer(target, type_, Some(on_event), user_data),
+        5 => remove(target, type_, action as u8),
         6 => losant_device_loop(target, 0),
         7 if target == device => losant_device_connect(target, true),
         7 | 8 => losant_device_connect(target, false),
         9 => losant_device_start(target),
-        10 => losant_set_log_callback(None, 4, ptr::null_mut()),
+        // SAFETY: there is no callback.
+        10 => unsafe { losant_set_log_callback(None, 4, ptr::null_mut()) },
         11 => losant_device_set_qos(target, 0),
         12 => {
             check(losant_device_free(target));
             losant_device_free(target)
         }
         13 => losant_device_flush(target, -1),
-        // SAFETY: nothing is to be written.
-        14 => unsafe { losant_device_close_timeout(target, -1, ptr::null_mut()) },
+        14 => losant_device_drain(target, -1),
         _ => Status::LOSANT_OK,
     });
 }
 
 /// Reads all that an event lends.
 fn look_at(event: &losant_event) {
-    assert_ne!(event.status, Status::LOSANT_ERR_INTERNAL);
+    assert_ne!(event.status, Status::LOSANT_ERR_INTERNAL.code());
+    assert_eq!(event.size as usize, size_of::<losant_event>());
     for (text, length) in [
         (event.text, event.text_len),
         (event.device_id, event.device_id_len),
@@ -401,7 +438,7 @@ fn look_at(event: &losant_event) {
             continue;
         }
         // SAFETY: the event says that there are so many bytes and a NUL.
-        let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length + 1) };
+        let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), length as usize + 1) };
         assert_eq!(bytes.last(), Some(&0));
         if text != event.message {
             assert!(std::str::from_utf8(bytes).is_ok());

@@ -4,6 +4,8 @@
  *
  * Build:    cc app.c -llosant            (or: pkg-config --cflags --libs losant)
  *
+ * Sections: STATUS, EVENTS, DEVICE, OPTIONS, TRUST, LIMITS, RUNNING, STATES, OBSERVERS, GATEWAY, LOGS
+ *
  * THE CONTRACT
  *
  * Objects   A losant_device is made by losant_device_new and given back with losant_device_free. The handle is not an
@@ -16,19 +18,23 @@
  *           written only on success. The detail of an error goes to the log callback on the calling thread before the
  *           function returns; what fails later arrives as an error event.
  *
- * Threads   Every function may be called from any thread at any time, and from inside any callback. Only a blocking call
- *           inside a callback of the same device is refused, with LOSANT_ERR_IN_CALLBACK; nothing deadlocks.
+ * Threads   Every function may be called from any thread at any time, and from inside any callback. Inside a callback
+ *           of any device, losant_device_connect with blocking true, losant_device_flush and losant_device_drain are
+ *           refused with LOSANT_ERR_IN_CALLBACK, and losant_device_loop inside a callback of the same device. Outside of
+ *           callbacks these, losant_device_free and losant_device_remove_event_observer wait for callbacks that run on
+ *           other threads: do not hold a lock then that a callback takes.
  *
  * Running   A device is run in one of three ways: losant_device_connect(device, true) works on your thread until the
  *           device is closed; losant_device_connect(device, false) leaves it to you to call losant_device_loop, if you
  *           like from your own event loop with losant_device_fd and losant_device_next_timeout; losant_device_start
  *           leaves it to one background thread, which all started devices share.
  *
- * Callbacks One at a time per device; on the thread that turns the loop; no library lock held, so any function may be
- *           called, free too; after losant_device_free returns none runs; pointers die with the call.
+ * Callbacks One at a time per device, on the thread that runs its loop. No library lock is held, so any function may be
+ *           called, losant_device_free too. After losant_device_free has returned no callback of the device starts; called
+ *           inside a callback it does not wait for one that runs. Pointers in an event die with the call.
  *
- * Events    connect, then commands, errors, reconnects and the ends of states in the order they happened, then close as the
- *           last; each once.
+ * Events    In the order in which they happened: connect before all that its connection brings, close as the last. Each is
+ *           raised once. What losant_device_flush has waited for has been told when it returns.
  *
  * States    Accepted means kept: what losant_device_send_state accepts stays in the outbox until it is delivered, over
  *           any number of connections, in order, bounded in number and size. It lives in memory: it ends with the device.
@@ -37,7 +43,7 @@
  * Pace      No 15 seconds ever hold more than 30 messages on a topic or 300 on the connection, those sent again counted,
  *           over any number of connections: Losant bans devices that send more. States that must wait are merged.
  *
- * Shutdown  losant_device_close ends the connection; losant_device_close_timeout delivers before, within a time;
+ * Shutdown  losant_device_close ends the connection; losant_device_drain delivers before, within a time;
  *           losant_device_free ends the device, from anywhere. The background thread ends with the last started device.
  *
  * Process   The library installs no signal handlers, raises no SIGPIPE, writes nothing to stdout or stderr, blocks all
@@ -66,11 +72,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** The version of the library that this header belongs to; `losant_version()` tells the one that runs. */
+/** The version of the library that this header belongs to; losant_version() tells the one that runs. */
 #define LOSANT_VERSION_MAJOR 0
 #define LOSANT_VERSION_MINOR 1
 #define LOSANT_VERSION_PATCH 0
 #define LOSANT_VERSION "0.1.0"
+
+/** A version as one number, for comparisons: #if LOSANT_VERSION_NUMBER >= LOSANT_MAKE_VERSION(0, 2, 0) */
+#define LOSANT_MAKE_VERSION(major, minor, patch) ((major) * 1000000 + (minor) * 1000 + (patch))
+#define LOSANT_VERSION_NUMBER LOSANT_MAKE_VERSION(0, 1, 0)
+
+/** What a losant_state begins as: losant_state state = LOSANT_STATE_INIT; */
+#define LOSANT_STATE_INIT {(uint32_t)sizeof(losant_state), 0, NULL, 0, 0, NULL, NULL, NULL}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ==== STATUS ==============================================================================================
+ * What functions answer, and the version of the library.
+ */
 
 /**
  * What a function answers. 0 is success, every error is negative, and each cause has its own number, which is
@@ -110,10 +131,6 @@ typedef enum {
      */
     LOSANT_ERR_TOO_LARGE = -7,
     /**
-     * This build of the library cannot do what the option asks for.
-     */
-    LOSANT_ERR_NOT_SUPPORTED = -8,
-    /**
      * The device is already connecting or connected; close it first.
      */
     LOSANT_ERR_ALREADY_RUNNING = -9,
@@ -150,7 +167,7 @@ typedef enum {
      */
     LOSANT_ERR_OUTBOX_FULL = -17,
     /**
-     * losant_device_close_timeout has been called: no states are accepted until the device is connected again.
+     * losant_device_drain has been called: no states are accepted until the device is connected again.
      */
     LOSANT_ERR_CLOSING = -18,
     /**
@@ -274,6 +291,25 @@ typedef enum {
 } losant_status;
 
 /**
+ * The text of a status.
+ *
+ * @param status any number, also one that is no losant_status
+ * @return fixed English text, never NULL, never freed
+ */
+const char *losant_status_string(int status);
+
+/**
+ * The version of the library that runs.
+ *
+ * @return for example "1.2.3": the same as LOSANT_VERSION in the header that belongs to it; never freed
+ */
+const char *losant_version(void);
+
+/* ==== EVENTS ==============================================================================================
+ * What observers are told.
+ */
+
+/**
  * What an observer can listen for.
  */
 typedef enum {
@@ -347,99 +383,6 @@ typedef enum {
 } losant_stage;
 
 /**
- * What carries MQTT.
- */
-typedef enum {
-    /**
-     * MQTT straight over TCP, or over TLS when secure.
-     */
-    LOSANT_TRANSPORT_TCP = 0,
-    /**
-     * MQTT over WebSocket, for networks that let only web traffic through.
-     */
-    LOSANT_TRANSPORT_WEBSOCKETS = 1,
-} losant_transport;
-
-/**
- * What happens to a state that finds the outbox full.
- */
-typedef enum {
-    /**
-     * The oldest states make room for it; they are counted, and told by dropped events.
-     */
-    LOSANT_WHEN_FULL_DROP_OLDEST = 0,
-    /**
-     * It is not accepted: the call returns LOSANT_ERR_OUTBOX_FULL.
-     */
-    LOSANT_WHEN_FULL_REFUSE_NEWEST = 1,
-} losant_when_full;
-
-/**
- * What losant_device_counter counts, since the device was made.
- */
-typedef enum {
-    /**
-     * States accepted by losant_device_send_state and its like.
-     */
-    LOSANT_COUNTER_ACCEPTED = 1,
-    /**
-     * States written to a connection, those written again included.
-     */
-    LOSANT_COUNTER_SENT = 2,
-    /**
-     * States written again, because a connection was lost before the broker acknowledged them.
-     */
-    LOSANT_COUNTER_RESENT = 3,
-    /**
-     * States acknowledged by the broker (QoS 1) or wholly written (QoS 0).
-     */
-    LOSANT_COUNTER_DELIVERED = 4,
-    /**
-     * Accepted states dropped because the outbox was full: the only cause there is.
-     */
-    LOSANT_COUNTER_DROPPED = 5,
-    /**
-     * States in the outbox now.
-     */
-    LOSANT_COUNTER_QUEUED = 6,
-    /**
-     * States not accepted, because the outbox was full and was told to refuse the newest.
-     */
-    LOSANT_COUNTER_REFUSED = 7,
-    /**
-     * MQTT messages that states were written in, those written again included: fewer than states where they were merged.
-     */
-    LOSANT_COUNTER_MESSAGES = 8,
-} losant_counter;
-
-/**
- * How grave a log message is.
- */
-typedef enum {
-    /**
-     * A call has failed; the message has the detail.
-     */
-    LOSANT_LOG_ERROR = 1,
-    /**
-     * Something went wrong that the library goes on from: a lost connection, a malformed command, a dropped state.
-     */
-    LOSANT_LOG_WARN = 2,
-    /**
-     * Connections that come and go.
-     */
-    LOSANT_LOG_INFO = 3,
-    /**
-     * Everything.
-     */
-    LOSANT_LOG_DEBUG = 4,
-} losant_log_level;
-
-/**
- * A device. Opaque: not an address, only to be handed back to the library.
- */
-typedef struct losant_device losant_device;
-
-/**
  * What has happened. Fields that do not belong to the type of the event are 0, NULL or empty.
  *
  * Every pointer in it, and the struct itself, lives until the callback returns. Texts are UTF-8 and NUL-terminated; the
@@ -447,17 +390,21 @@ typedef struct losant_device losant_device;
  */
 typedef struct {
     /**
-     * What kind of event.
+     * The size of this struct in bytes: members behind it are of a later version.
      */
-    losant_event_type type;
+    uint32_t size;
     /**
-     * Close, error and dropped: the cause. LOSANT_OK for a close by losant_device_close.
+     * What kind of event: a losant_event_type.
      */
-    losant_status status;
+    int32_t type;
     /**
-     * Close and error: how far the connection had come.
+     * Close, error and dropped: the cause, a losant_status. LOSANT_OK for a close by losant_device_close.
      */
-    losant_stage stage;
+    int32_t status;
+    /**
+     * Close and error: how far the connection had come, a losant_stage.
+     */
+    int32_t stage;
     /**
      * Close and error: English text about this one case, for a log. Never holds a key or a secret.
      */
@@ -465,7 +412,7 @@ typedef struct {
     /**
      * Length of text in bytes.
      */
-    size_t text_len;
+    uint32_t text_len;
     /**
      * All events: the device id.
      */
@@ -473,7 +420,7 @@ typedef struct {
     /**
      * Length of device_id in bytes.
      */
-    size_t device_id_len;
+    uint32_t device_id_len;
     /**
      * Command: its name.
      */
@@ -481,7 +428,7 @@ typedef struct {
     /**
      * Length of name in bytes.
      */
-    size_t name_len;
+    uint32_t name_len;
     /**
      * Command: its payload as JSON text, "null" if it has none. Losant's extended JSON: {"$undefined": true} has become
      * null; {"$date": …} stands as sent, losant_parse_time reads it.
@@ -490,7 +437,7 @@ typedef struct {
     /**
      * Length of payload in bytes.
      */
-    size_t payload_len;
+    uint32_t payload_len;
     /**
      * Command: its time in milliseconds since 1970; the time of arrival if it has none.
      */
@@ -502,7 +449,7 @@ typedef struct {
     /**
      * Length of time in bytes.
      */
-    size_t time_len;
+    uint32_t time_len;
     /**
      * Command: the MQTT topic it came on.
      */
@@ -510,7 +457,7 @@ typedef struct {
     /**
      * Length of topic in bytes.
      */
-    size_t topic_len;
+    uint32_t topic_len;
     /**
      * Command: the whole MQTT message as it came.
      */
@@ -518,64 +465,35 @@ typedef struct {
     /**
      * Length of message in bytes.
      */
-    size_t message_len;
+    uint32_t message_len;
     /**
-     * Delivered and dropped: the id of the state, as losant_device_send_state_id gave it.
+     * Delivered and dropped: the id of the state, as losant_device_send gave it.
      */
     uint64_t state_id;
 } losant_event;
 
 /**
- * Receives events.
+ * Reads a time as Losant writes it, for the `$date` values in command payloads.
  *
- * One at a time per device; on the thread that turns the loop (the one in losant_device_connect, losant_device_loop or
- * losant_device_close, or the library's background thread); no library lock held, so any function may be called,
- * losant_device_free too; after losant_device_free returns none runs; pointers die with the call.
+ * Accepted: ISO 8601 text with "Z", "±HH:MM", "±HHMM", "±HH" or no offset (then UTC), with or without JSON quotes; a
+ * number of milliseconds since 1970; and the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong":
+ * "1464743391145"}} and {"$numberLong": "…"}.
  *
- * Only blocking calls on the same device are refused inside a callback (LOSANT_ERR_IN_CALLBACK). Do not let C++
- * exceptions or longjmp leave it.
- *
- * @param device the device it happened to
- * @param event what has happened; lives until the callback returns
- * @param user_data as given to losant_device_add_event_observer
+ * @param text UTF-8, NUL-terminated; not kept
+ * @param time_ms receives milliseconds since 1970 (UTC)
+ * @return LOSANT_OK; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_TIME if it is none of these
  */
-typedef void (*losant_event_callback)(losant_device *device, const losant_event *event, void *user_data);
+losant_status losant_parse_time(const char *text,
+                                int64_t *time_ms);
+
+/* ==== DEVICE ==============================================================================================
+ * Making and freeing devices.
+ */
 
 /**
- * Destroys the user data of an observer: the last that the library has to do with it.
- *
- * Called exactly once for every losant_device_add_event_observer_with_destructor that succeeded: when the observer has
- * been removed or its device freed, and its callback is not running any more on any thread. No library lock is held, so
- * any function may be called.
- *
- * On the thread that removes or frees, before that call returns; but where the observer's callback is still running then
- * (it removes or frees itself, or the call came from inside another callback and did not wait), on the callback's thread,
- * right after the callback has returned. Where it runs after a callback, blocking calls are refused as in one.
- *
- * Not called when the process ends with the device not freed, nor in a child made by fork.
- *
- * @param user_data as given to losant_device_add_event_observer_with_destructor
+ * A device. Opaque: not an address, only to be handed back to the library.
  */
-typedef void (*losant_destroy_callback)(void *user_data);
-
-/**
- * Receives log messages.
- *
- * Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
- * function of the library; what those would log is left out, and those that wait are refused, or do not wait, as in every
- * callback. It should return soon. A child that is forked in it must not return from it.
- *
- * @param level a losant_log_level
- * @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a
- * secret.
- * @param message_len its length in bytes, without the NUL
- * @param user_data as given to losant_set_log_callback
- */
-typedef void (*losant_log_callback)(int level, const char *message, size_t message_len, void *user_data);
-
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
+typedef struct losant_device losant_device;
 
 /**
  * Makes a device. It does nothing until it is connected; set its options first.
@@ -598,8 +516,8 @@ losant_status losant_device_new(const char *device_id,
  * Frees a device: legal at any time, on any thread, also inside its own callbacks. A connection is closed, without a
  * close event; states that were not delivered are lost.
  *
- * After it returns, no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
- * another thread; called inside any callback, it does not wait. So do not hold a lock that a callback takes.
+ * After it has returned no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
+ * another thread, so do not hold a lock that a callback takes; called inside a callback it does not wait for one that runs.
  *
  * In a child made by fork, a device of the parent's is only given back: nothing is closed or destroyed, as the parent
  * still has it. The child's copies of its descriptors go with the child, or by exec.
@@ -608,6 +526,24 @@ losant_status losant_device_new(const char *device_id,
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE if it is NULL, was never issued, or is freed already
  */
 losant_status losant_device_free(losant_device *device);
+
+/* ==== OPTIONS =============================================================================================
+ * Set before connecting; all have defaults that suit Losant.
+ */
+
+/**
+ * What carries MQTT.
+ */
+typedef enum {
+    /**
+     * MQTT straight over TCP, or over TLS when secure.
+     */
+    LOSANT_TRANSPORT_TCP = 0,
+    /**
+     * MQTT over WebSocket, for networks that let only web traffic through.
+     */
+    LOSANT_TRANSPORT_WEBSOCKETS = 1,
+} losant_transport;
 
 /**
  * Sets the broker's host: a name, an IPv4 or an IPv6 address. The default is "broker.losant.com".
@@ -669,6 +605,55 @@ losant_status losant_device_set_websocket_path(losant_device *device, const char
 losant_status losant_device_set_interface(losant_device *device, const char *name);
 
 /**
+ * Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within twice this time.
+ *
+ * @param device the device, not connecting or connected
+ * @param seconds 1 to 65535
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_keep_alive_seconds(losant_device *device,
+                                                   uint32_t seconds);
+
+/**
+ * Sets the MQTT quality of service of states. The default is 1.
+ *
+ * @param device the device, not connecting or connected
+ * @param qos 1: a state is kept until the broker acknowledges it, and sent again on the next connection if it does not;
+ * 0: until it has been written to the network. The platform has no QoS 2.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_qos(losant_device *device,
+                                    int qos);
+
+/**
+ * Sets the bounds of the delay before a reconnect. Each delay is random between 0 and a ceiling, which doubles with every
+ * failure, so that a fleet does not come back at one moment.
+ *
+ * @param device the device, not connecting or connected
+ * @param initial_ms the first ceiling in milliseconds, 1 to 86400000 (a day); the default is 1000
+ * @param max_ms the last ceiling in milliseconds, initial_ms to 86400000; the default is 60000
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_reconnect_delay(losant_device *device,
+                                                uint32_t initial_ms,
+                                                uint32_t max_ms);
+
+/**
+ * Sets the deadline of one attempt to connect: name resolution, TCP, TLS, WebSocket and the broker's acceptance
+ * together.
+ *
+ * @param device the device, not connecting or connected
+ * @param timeout_ms milliseconds, 1 to 86400000 (a day); the default is 30000
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_connect_timeout(losant_device *device,
+                                                uint32_t timeout_ms);
+
+/* ==== TRUST ===============================================================================================
+ * Whose certificates are believed, and the device's own. Set before connecting.
+ */
+
+/**
  * Sets roots to trust, as PEM text. By default only the roots that the library brings are trusted: DigiCert's, which sign
  * what broker.losant.com presents. The host name is always checked, and verification cannot be switched off.
  *
@@ -720,7 +705,8 @@ losant_status losant_device_set_client_certificate_pem(losant_device *device,
                                                        const char *key);
 
 /**
- * The same as losant_device_set_client_certificate_pem from files, which are read again at each connection, so that they can
+ * Sets files with the device's own certificate chain and key, PEM, as losant_device_set_client_certificate_pem takes them.
+ * They are read again at each connection, so that they can
  * be renewed without a restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE.
  *
  * @param device the device, not connecting or connected
@@ -733,50 +719,23 @@ losant_status losant_device_set_client_certificate_files(losant_device *device,
                                                          const char *certificates,
                                                          const char *key);
 
-/**
- * Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within twice this time.
- *
- * @param device the device, not connecting or connected
- * @param seconds 1 to 65535
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+/* ==== LIMITS ==============================================================================================
+ * How much is kept, and how fast it goes out. Set before connecting.
  */
-losant_status losant_device_set_keep_alive(losant_device *device,
-                                           uint32_t seconds);
 
 /**
- * Sets the MQTT quality of service of states. The default is 1.
- *
- * @param device the device, not connecting or connected
- * @param qos 1: a state is kept until the broker acknowledges it, and sent again on the next connection if it does not;
- * 0: until it has been written to the network. The platform has no QoS 2.
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ * What happens to a state that finds the outbox full.
  */
-losant_status losant_device_set_qos(losant_device *device,
-                                    int qos);
-
-/**
- * Sets the bounds of the delay before a reconnect. Each delay is random between 0 and a ceiling, which doubles with every
- * failure, so that a fleet does not come back at one moment.
- *
- * @param device the device, not connecting or connected
- * @param initial_ms the first ceiling in milliseconds, 1 to 86400000 (a day); the default is 1000
- * @param max_ms the last ceiling in milliseconds, initial_ms to 86400000; the default is 60000
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
- */
-losant_status losant_device_set_reconnect_delay(losant_device *device,
-                                                uint32_t initial_ms,
-                                                uint32_t max_ms);
-
-/**
- * Sets the deadline of one attempt to connect: name resolution, TCP, TLS, WebSocket and the broker's acceptance
- * together.
- *
- * @param device the device, not connecting or connected
- * @param timeout_ms milliseconds, 1 to 86400000 (a day); the default is 30000
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
- */
-losant_status losant_device_set_connect_timeout(losant_device *device,
-                                                uint32_t timeout_ms);
+typedef enum {
+    /**
+     * The oldest states make room for it; they are counted, and told by dropped events.
+     */
+    LOSANT_WHEN_FULL_DROP_OLDEST = 0,
+    /**
+     * It is not accepted: the call returns LOSANT_ERR_OUTBOX_FULL.
+     */
+    LOSANT_WHEN_FULL_REFUSE_NEWEST = 1,
+} losant_when_full;
 
 /**
  * Sets how much the outbox holds before it is full. The defaults, 50,000 states and 8 MB, keep a night of one state a
@@ -809,7 +768,7 @@ losant_status losant_device_set_when_full(losant_device *device,
  * @param messages 1 to 1,000; with 1 a state that went out twice never comes after a newer one
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
-losant_status losant_device_set_in_flight(losant_device *device, uint32_t messages);
+losant_status losant_device_set_max_in_flight(losant_device *device, uint32_t messages);
 
 /**
  * Sets the largest message that states are merged into. States that the rate limit would hold back go out together, as
@@ -853,6 +812,10 @@ losant_status losant_device_set_rate_limit(losant_device *device,
 losant_status losant_set_connect_limit(uint32_t attempts,
                                        uint32_t window_ms);
 
+/* ==== RUNNING =============================================================================================
+ * Connecting, the three ways to run, waiting for delivery, closing, and what a device has done.
+ */
+
 /**
  * Connects the device. For the third way, the background thread, see losant_device_start.
  *
@@ -875,12 +838,14 @@ losant_status losant_device_connect(losant_device *device,
                                     bool blocking);
 
 /**
- * Does the network work and the callbacks of a device connected with blocking false, on this thread. Call it again and
- * again, at the latest when losant_device_next_timeout says.
+ * Does the network work and the callbacks of a device connected with blocking false, on this thread: one round of work, as
+ * soon as there is some. While a connection is being made it goes on within the timeout until that has succeeded or
+ * failed, so a program that calls it and then sleeps, again and again, is connected after its first call. Call it again
+ * and again, at the latest when losant_device_next_timeout says.
  *
  * @param device the device
- * @param timeout_ms how long to wait for something to do, in milliseconds; 0 does not wait, negative waits as long as
- * it takes. A signal handled on this thread, or a call of another thread, may end the wait early.
+ * @param timeout_ms how long to wait, in milliseconds; 0 does not wait, negative waits as long as it takes. A signal
+ * handled on this thread, or a call of another thread, may end the wait early.
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NOT_RUNNING if the device is not connecting or connected, or
  * is run by the background thread; LOSANT_ERR_BUSY if another thread is in the loop; LOSANT_ERR_IN_CALLBACK inside a
  * callback of the same device; LOSANT_ERR_SYSTEM. If the broker refused the device, what losant_device_connect lists.
@@ -911,7 +876,7 @@ bool losant_device_is_connected(const losant_device *device);
  * connect.
  *
  * Never waits. A device that no thread is working on is closed at once, and the close event raised, on this thread;
- * else the thread that turns the loop does it. Closing a closed device does nothing.
+ * else the thread that runs the loop does it. Closing a closed device does nothing.
  *
  * @param device the device
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE
@@ -919,30 +884,32 @@ bool losant_device_is_connected(const losant_device *device);
 losant_status losant_device_close(losant_device *device);
 
 /**
- * Accepts no more states, delivers what it can within a time, disconnects cleanly, and tells how many states are left.
- * For the end of a program: whatever the network does, it returns in time.
+ * Accepts no more states, delivers what it can within a time, and closes the device. For the end of a program: whatever the
+ * network does, it returns in time.
  *
- * Delivery keeps to the rate limit. What is left stays in the outbox, and goes out if the device is connected again; only
- * then are states accepted again too. On a device that is not connecting or connected it only counts.
+ * Delivery keeps to the rate limit. What is left (losant_device_stats tells how much) stays in the outbox, and goes out
+ * if the device is connected again; only then are states accepted again too.
  *
- * Where no other thread turns the loop, this one does, callbacks included. When it returns, the close event has been
- * raised, and its callbacks have returned; they and others that run on another thread are waited for, at most a second
- * longer than the time given. So do not hold a lock that a callback takes.
+ * Where no other thread runs the loop, this one does, callbacks included. When it returns, the device is closed, the close
+ * event has been raised, and its callbacks have returned; they and others that run on another thread are waited for, at
+ * most a second longer than the time given. So do not hold a lock that a callback takes.
  *
  * @param device the device
  * @param timeout_ms milliseconds; 0: deliver only what can be sent at once; negative: as long as it takes
- * @param left receives how many accepted states are not delivered; may be NULL
- * @return LOSANT_OK, whatever is left; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_IN_CALLBACK inside a callback of any device
+ * @return LOSANT_OK: all is delivered; LOSANT_ERR_NOT_DELIVERED: not within the time; LOSANT_ERR_INVALID_HANDLE;
+ * LOSANT_ERR_NOT_RUNNING if states wait and the device is not connecting or connected, or is closed meanwhile;
+ * LOSANT_ERR_IN_CALLBACK inside a callback of any device: then nothing is done; LOSANT_ERR_SYSTEM. If the broker refused
+ * the device meanwhile, what losant_device_connect lists.
  */
-losant_status losant_device_close_timeout(losant_device *device,
-                                          int timeout_ms,
-                                          uint64_t *left);
+losant_status losant_device_drain(losant_device *device,
+                                  int timeout_ms);
 
 /**
- * Waits until every accepted state is delivered, those accepted meanwhile too.
+ * Waits until every accepted state is delivered, those accepted meanwhile too, and the callbacks of delivered and dropped
+ * events have returned: a losant_device_free right behind it loses none of them.
  *
- * Where no other thread turns the loop, this one does, callbacks included; a thread that calls losant_device_loop
- * meanwhile waits with it.
+ * Where no other thread runs the loop, this one does, callbacks included; a thread that calls losant_device_loop
+ * meanwhile waits with it. Callbacks on other threads are waited for, so do not hold a lock that a callback takes.
  *
  * @param device the device
  * @param timeout_ms milliseconds; negative: as long as it takes
@@ -974,7 +941,153 @@ losant_status losant_device_fd(losant_device *device,
  * @param timeout_ms receives milliseconds, rounded up; 0: now; -1: no need
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_NOT_RUNNING
  */
-losant_status losant_device_next_timeout(losant_device *device, int *timeout_ms);
+losant_status losant_device_next_timeout(const losant_device *device, int *timeout_ms);
+
+/**
+ * How far the connection is.
+ */
+typedef enum {
+    /**
+     * Not connecting or connected: not begun yet, closed, or ended for the reason in the close event.
+     */
+    LOSANT_CONNECTION_CLOSED = 0,
+    /**
+     * On the way: from looking up the host name to the broker's answer to the subscription.
+     */
+    LOSANT_CONNECTION_CONNECTING = 1,
+    /**
+     * States and commands flow.
+     */
+    LOSANT_CONNECTION_CONNECTED = 2,
+    /**
+     * Lost or failed, and waiting for the next attempt.
+     */
+    LOSANT_CONNECTION_WAITING = 3,
+} losant_connection_state;
+
+/**
+ * One snapshot of what a device has done since it was made; all of it was true at one moment. accepted = delivered +
+ * dropped, by whatever cause, + queued. Later versions may add members at the end.
+ */
+typedef struct {
+    /**
+     * The size that losant_device_stats has filled, in bytes.
+     */
+    uint32_t size;
+    /**
+     * A losant_connection_state.
+     */
+    int32_t connection_state;
+    /**
+     * For how long the connection has been in that state, in milliseconds; the system's clock does not matter.
+     */
+    uint64_t connection_state_ms;
+    /**
+     * Attempts to connect.
+     */
+    uint64_t attempts;
+    /**
+     * Connections that became complete.
+     */
+    uint64_t connects;
+    /**
+     * Error events, whether anybody observed them or not.
+     */
+    uint64_t errors;
+    /**
+     * The losant_status of the last of them; LOSANT_OK if there was none.
+     */
+    int32_t last_error;
+    /**
+     * 0; room for a later version.
+     */
+    uint32_t reserved;
+    /**
+     * States accepted by losant_device_send_state and losant_device_send.
+     */
+    uint64_t accepted;
+    /**
+     * States written to a connection, those written again included.
+     */
+    uint64_t sent;
+    /**
+     * States written again, because a connection was lost before the broker acknowledged them.
+     */
+    uint64_t resent;
+    /**
+     * States acknowledged by the broker (QoS 1) or wholly written (QoS 0).
+     */
+    uint64_t delivered;
+    /**
+     * Accepted states that had to make room for newer ones, because the outbox was full.
+     */
+    uint64_t dropped_outbox_full;
+    /**
+     * States not accepted, because the outbox was full and was told to refuse the newest (LOSANT_ERR_OUTBOX_FULL).
+     */
+    uint64_t refused_outbox_full;
+    /**
+     * States not accepted after losant_device_drain (LOSANT_ERR_CLOSING).
+     */
+    uint64_t refused_closing;
+    /**
+     * States not accepted for what they are: no JSON, no object, too large, or an argument out of range.
+     */
+    uint64_t refused_invalid;
+    /**
+     * States in the outbox now.
+     */
+    uint64_t queued;
+    /**
+     * What they count against the bound of losant_device_set_outbox_limits, in bytes.
+     */
+    uint64_t queued_bytes;
+    /**
+     * How long ago the oldest of them was accepted, in milliseconds; 0 if there is none.
+     */
+    uint64_t oldest_age_ms;
+    /**
+     * MQTT messages that states were written in, those written again included: fewer than states where they were merged.
+     */
+    uint64_t messages_sent;
+    /**
+     * MQTT messages received, whether they were commands or not.
+     */
+    uint64_t messages_received;
+    /**
+     * Bytes of MQTT written, without what TLS and WebSocket add.
+     */
+    uint64_t bytes_sent;
+    /**
+     * Bytes of MQTT received, without what TLS and WebSocket add.
+     */
+    uint64_t bytes_received;
+    /**
+     * Commands received, whether anybody observed them or not.
+     */
+    uint64_t commands;
+    /**
+     * Commands that could not be read, and were passed over.
+     */
+    uint64_t malformed_commands;
+} losant_stats;
+
+/**
+ * Tells what a device has done so far, all of it at one moment.
+ *
+ * @param device the device
+ * @param stats receives the snapshot
+ * @param size sizeof(losant_stats). What a newer header knows and this library does not is set to 0.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT if size has no room for
+ * the first member
+ */
+losant_status losant_device_stats(const losant_device *device,
+                                  losant_stats *stats,
+                                  size_t size);
+
+/* ==== STATES ==============================================================================================
+ * Reporting states.
+ */
 
 /**
  * Reports a state. Accepted means kept: connected or not, and before connecting too, the state stays in the outbox until
@@ -988,55 +1101,111 @@ losant_status losant_device_next_timeout(losant_device *device, int *timeout_ms)
  * With 0 and negative values the time is right even if the system clock is set only later.
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
  * LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_OUTBOX_FULL if the outbox is full
- * and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_close_timeout
+ * and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_drain
  */
 losant_status losant_device_send_state(losant_device *device,
                                        const char *json,
                                        int64_t time_ms);
 
 /**
- * Reports a state and returns its id, which LOSANT_EVENT_DELIVERED or LOSANT_EVENT_DROPPED will name.
- *
- * @param device the device
- * @param json as in losant_device_send_state
- * @param time_ms as in losant_device_send_state
- * @param id receives the id: 1 for the device's first accepted state, one more for each later one. Written before any
- * event about the state can be raised, so a callback on another thread may look there.
- * @return as losant_device_send_state
+ * A state with everything that it can have. Begin with LOSANT_STATE_INIT, which fills in the size, and set what you need;
+ * later versions may add members at the end.
  */
-losant_status losant_device_send_state_id(losant_device *device,
-                                          const char *json,
-                                          int64_t time_ms,
-                                          uint64_t *id);
+typedef struct {
+    /**
+     * sizeof(losant_state), as LOSANT_STATE_INIT sets it.
+     */
+    uint32_t size;
+    /**
+     * 0; room for a later version.
+     */
+    uint32_t reserved;
+    /**
+     * The attributes: a JSON object of names and values, UTF-8, as in losant_device_send_state.
+     */
+    const char *json;
+    /**
+     * Length of json in bytes; 0 if it is NUL-terminated.
+     */
+    uint64_t json_len;
+    /**
+     * When it was measured, as in losant_device_send_state: 0 now, positive milliseconds since 1970 (UTC), negative that many
+     * milliseconds ago.
+     */
+    int64_t time_ms;
+    /**
+     * The id of the peripheral that it is of, where the device is its gateway: UTF-8, NUL-terminated, not empty, without
+     * / + # and control characters. NULL: the device's own.
+     */
+    const char *peripheral_id;
+    /**
+     * The workflow version that is to handle it: UTF-8, NUL-terminated. NULL: the default one.
+     */
+    const char *flow_version;
+    /**
+     * Anything that is handed on with it: JSON text, UTF-8, NUL-terminated. NULL: nothing.
+     */
+    const char *meta;
+} losant_state;
 
 /**
- * Reports a state of a peripheral whose gateway this device is, on the gateway's connection. Each peripheral's states
- * keep their order, and have a rate limit of their own beside the connection's; none waits behind another's backlog.
+ * Reports a state as losant_device_send_state does, with everything that a state can have, and tells its id.
  *
- * @param device the gateway
- * @param peripheral_id the peripheral's Losant device id; not empty, without / + # and control characters; copied. Losant
- * closes the connection of a device that reports for one which is not its peripheral; where that seems to be so, the log
- * says it, and such states go last and alone, so that they hold up no others.
- * @param json as in losant_device_send_state
- * @param time_ms as in losant_device_send_state
- * @param id NULL, or receives the id as in losant_device_send_state_id
- * @return as losant_device_send_state; LOSANT_ERR_INVALID_ARGUMENT for a peripheral id that MQTT cannot carry
+ * States of a peripheral go out on its gateway's connection. Each peripheral's states keep their order, and have a rate
+ * limit of their own beside the connection's; none waits behind another's backlog. Losant closes the connection of a device
+ * that reports for one which is not its peripheral.
+ *
+ * @param device the device, for a peripheral its gateway
+ * @param state the state; all texts are copied before the function returns
+ * @param id receives the id that LOSANT_EVENT_DELIVERED or LOSANT_EVENT_DROPPED will name: 1 for the device's first
+ * accepted state, one more for each later one. Written before any event about the state can be raised, so a callback on
+ * another thread may look there. May be NULL.
+ * @return as losant_device_send_state; LOSANT_ERR_INVALID_ARGUMENT for a size that is none, for members that this version of
+ * the library does not know and that are not 0, and for a peripheral id that MQTT cannot carry; LOSANT_ERR_INVALID_JSON
+ * also for meta
  */
-losant_status losant_device_send_peripheral_state(losant_device *device,
-                                                  const char *peripheral_id,
-                                                  const char *json,
-                                                  int64_t time_ms,
-                                                  uint64_t *id);
+losant_status losant_device_send(losant_device *device,
+                                 const losant_state *state,
+                                 uint64_t *id);
+
+/* ==== OBSERVERS ===========================================================================================
+ * Who is told of events.
+ */
 
 /**
- * Reads one counter. Accepted = delivered + dropped + queued, whenever nothing else is going on.
+ * Receives events.
  *
- * @param device the device
- * @param counter a losant_counter
- * @param value receives the count
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
+ * One at a time per device, on the thread that runs its loop (the one in losant_device_connect, losant_device_loop,
+ * losant_device_flush, losant_device_drain or losant_device_close, or the library's background thread). No library lock is
+ * held, so any function may be called, losant_device_free too; losant_device_connect with blocking true,
+ * losant_device_flush and losant_device_drain are refused inside a callback of any device, and losant_device_loop inside
+ * one of the same device (LOSANT_ERR_IN_CALLBACK). Pointers in the event die with the call. Do not let C++ exceptions or
+ * longjmp leave it.
+ *
+ * All started devices share one thread: while a callback runs there, the others wait.
+ *
+ * @param device the device it happened to
+ * @param event what has happened; lives until the callback returns
+ * @param user_data as given to losant_device_add_event_observer
  */
-losant_status losant_device_counter(losant_device *device, int counter, uint64_t *value);
+typedef void (*losant_event_callback)(losant_device *device, const losant_event *event, void *user_data);
+
+/**
+ * Destroys the user data of an observer: the last that the library has to do with it.
+ *
+ * Called exactly once for every losant_device_add_event_observer with a destructor that succeeded: when the observer has
+ * been removed or its device freed, and its callback is not running any more on any thread. No library lock is held, so
+ * any function may be called.
+ *
+ * On the thread that removes or frees, before that call returns; but where the observer's callback is still running then
+ * (it removes or frees itself, or the call came from inside another callback and did not wait), on the callback's thread,
+ * right after the callback has returned. Where it runs after a callback, blocking calls are refused as in one.
+ *
+ * Not called when the process ends with the device not freed, nor in a child made by fork.
+ *
+ * @param user_data as given to losant_device_add_event_observer
+ */
+typedef void (*losant_destroy_callback)(void *user_data);
 
 /**
  * Adds an observer of one type of event. Any number may be added, also the same one several times; they are called in the
@@ -1045,32 +1214,17 @@ losant_status losant_device_counter(losant_device *device, int counter, uint64_t
  * @param device the device, connected or not
  * @param event a losant_event_type
  * @param callback what to call; see losant_event_callback
- * @param user_data handed to the callback; the library never looks at it. Keep what it points to until
- * losant_device_remove_event_observer or losant_device_free has returned.
+ * @param user_data handed to the callback and, at the end, to destroy; the library never looks at it. Without destroy, keep
+ * what it points to until losant_device_remove_event_observer or losant_device_free has returned.
+ * @param destroy what to call with user_data when the observer has come to its end; see losant_destroy_callback. NULL:
+ * nothing. With several observers it is called once for each. Not called if this function fails.
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
  */
 losant_status losant_device_add_event_observer(losant_device *device,
                                                int event,
                                                losant_event_callback callback,
-                                               void *user_data);
-
-/**
- * The same as losant_device_add_event_observer, with a function that destroys the user data when the observer has come to
- * its end. Removed by losant_device_remove_event_observer like any other.
- *
- * @param device the device, connected or not
- * @param event a losant_event_type
- * @param callback what to call; see losant_event_callback
- * @param user_data handed to the callback and, at the end, to destroy. With several observers, destroy is called once for
- * each.
- * @param destroy what to call at the end; see losant_destroy_callback. NULL: nothing. Not called if this function fails.
- * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
- */
-losant_status losant_device_add_event_observer_with_destructor(losant_device *device,
-                                                               int event,
-                                                               losant_event_callback callback,
-                                                               void *user_data,
-                                                               losant_destroy_callback destroy);
+                                               void *user_data,
+                                               losant_destroy_callback destroy);
 
 /**
  * Removes the first observer that was added with these arguments. After it returns, its callback is not running on
@@ -1091,34 +1245,50 @@ losant_status losant_device_remove_event_observer(losant_device *device,
                                                   losant_event_callback callback,
                                                   void *user_data);
 
-/**
- * The version of the library that runs.
- *
- * @return for example "1.2.3": the same as LOSANT_VERSION in the header that belongs to it; never freed
+/* ==== GATEWAY =============================================================================================
+ * A gateway reports for its peripherals on its own connection: losant_device_send with losant_state.peripheral_id.
  */
-const char *losant_version(void);
+
+/* ==== LOGS ================================================================================================
+ * The library prints nothing; the host may listen.
+ */
 
 /**
- * The text of a status.
- *
- * @param status any number, also one that is no losant_status
- * @return fixed English text, never NULL, never freed
+ * How grave a log message is.
  */
-const char *losant_status_string(int status);
+typedef enum {
+    /**
+     * A call has failed; the message has the detail.
+     */
+    LOSANT_LOG_ERROR = 1,
+    /**
+     * Something went wrong that the library goes on from: a lost connection, a malformed command, a dropped state.
+     */
+    LOSANT_LOG_WARN = 2,
+    /**
+     * Connections that come and go.
+     */
+    LOSANT_LOG_INFO = 3,
+    /**
+     * Everything.
+     */
+    LOSANT_LOG_DEBUG = 4,
+} losant_log_level;
 
 /**
- * Reads a time as Losant writes it, for the `$date` values in command payloads.
+ * Receives log messages.
  *
- * Accepted: ISO 8601 text with "Z", "±HH:MM", "±HHMM", "±HH" or no offset (then UTC), with or without JSON quotes; a
- * number of milliseconds since 1970; and the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong":
- * "1464743391145"}} and {"$numberLong": "…"}.
+ * Called on whatever thread the message arises on, also several at once, with no library lock held. It may call any
+ * function of the library; what those would log is left out, and those that wait are refused, or do not wait, as in every
+ * callback. It should return soon. A child that is forked in it must not return from it.
  *
- * @param text UTF-8, NUL-terminated; not kept
- * @param time_ms receives milliseconds since 1970 (UTC)
- * @return LOSANT_OK; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_TIME if it is none of these
+ * @param level a losant_log_level
+ * @param message UTF-8, NUL-terminated, English, one line; lives until the callback returns. Never holds a key or a
+ * secret.
+ * @param message_len its length in bytes, without the NUL
+ * @param user_data as given to losant_set_log_callback
  */
-losant_status losant_parse_time(const char *text,
-                                int64_t *time_ms);
+typedef void (*losant_log_callback)(int level, const char *message, size_t message_len, void *user_data);
 
 /**
  * Sets where log messages go; by default nowhere.
@@ -1137,7 +1307,7 @@ losant_status losant_set_log_callback(losant_log_callback callback,
                                       void *user_data);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
 #endif  /* LOSANT_H */

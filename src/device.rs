@@ -8,10 +8,11 @@ use crate::{
     engine::{Engine, Observer, Tag},
     event::{Event, EventType},
     options::{self, DAY_MS, check_range, check_size},
-    outbox::Counters,
+    outbox::NewState,
     pacer::Rate,
     payload,
     session::Credentials,
+    stats::Stats,
     status::Error,
     text::CText,
     time::{Now, Stamp},
@@ -24,6 +25,31 @@ use std::{
 use zeroize::Zeroizing;
 
 pub use crate::engine::ObserverId;
+
+/// A state with everything that it can have.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct State<'a> {
+    /// The attributes: the text of one JSON object.
+    pub json: &'a str,
+    /// When it was measured: 0 for now, positive for milliseconds since 1970, negative for that many milliseconds ago.
+    pub time_ms: i64,
+    /// The peripheral that it is of, where the device is a gateway.
+    pub peripheral_id: Option<&'a str>,
+    /// The workflow version that is to handle it.
+    pub flow_version: Option<&'a str>,
+    /// Anything that is handed on with it: JSON text.
+    pub meta: Option<&'a str>,
+}
+
+impl<'a> State<'a> {
+    /// The data, and what else the message says.
+    fn check(&self) -> Result<(&'a str, Option<String>), Error> {
+        self.peripheral_id.map_or(Ok(()), |id| options::check_device_id("peripheral_id", id))?;
+        let json = payload::validate_state(self.json)?;
+        let extra = payload::extra_fields(self.flow_version, self.meta, json.len())?;
+        Ok((json, extra))
+    }
+}
 
 /// One Losant device: its identity, its options, the states it has accepted, and its connection.
 ///
@@ -60,43 +86,36 @@ impl Device {
     /// negative for that many milliseconds ago. Connected or not, an accepted state is kept until it is delivered.
     /// Returns the id that delivered and dropped events will name: ids grow by one from state to state.
     pub fn send_state(&self, json: &str, time_ms: i64) -> Result<u64, Error> {
-        self.submit(None, json, time_ms, |_| {})
+        self.send(&State { json, time_ms, ..State::default() })
     }
 
-    /// Accepts a state of a peripheral whose gateway this device is; JSON, time and result as in [`Self::send_state`].
-    pub fn send_peripheral_state(&self, peripheral_id: &str, json: &str, time_ms: i64) -> Result<u64, Error> {
-        self.submit(Some(peripheral_id), json, time_ms, |_| {})
+    /// Accepts a state with everything else that a state can have. Returns its id, as [`Self::send_state`] does.
+    pub fn send(&self, state: &State<'_>) -> Result<u64, Error> {
+        self.submit(state, |_| {})
     }
 
-    /// Accepts a state of this device or of one of its peripherals, as [`Self::send_state`] does; `accepted` hears the id
-    /// before any event about it can be raised. It must not call the device.
-    pub fn submit(
-        &self,
-        peripheral_id: Option<&str>,
-        json: &str,
-        time_ms: i64,
-        accepted: impl FnOnce(u64),
-    ) -> Result<u64, Error> {
-        peripheral_id.map_or(Ok(()), |id| options::check_device_id("peripheral_id", id))?;
-        let json = payload::validate_state(json)?;
+    /// Accepts a state as [`Self::send`] does; `accepted` hears the id before any event about it can be raised. It must not
+    /// call the device.
+    pub(crate) fn submit(&self, state: &State<'_>, accepted: impl FnOnce(u64)) -> Result<u64, Error> {
+        let checked = state.check();
         let now = Now::read();
-        let stamp = Stamp::new(time_ms, now);
-        let (id, dropped) = {
-            let mut outbox = self.engine.outbox.lock();
-            let taken = outbox.push(peripheral_id, json, stamp, now.instant)?;
-            accepted(taken.0);
-            taken
-        };
+        let mut outbox = self.engine.outbox.lock();
+        let (json, extra) = checked.inspect_err(|_| outbox.count_invalid())?;
+        let stamp = Stamp::new(state.time_ms, now);
+        let new = NewState { peripheral: state.peripheral_id, json, extra: extra.as_deref(), stamp };
+        let (id, dropped) = outbox.push(new, now.instant)?;
+        accepted(id);
+        drop(outbox);
         self.engine.wake();
         if dropped > 0 {
-            log::warn!("{}: outbox full, dropped the {dropped} oldest", self.engine.id);
+            log::warn!("{}: outbox full, dropped the {dropped} oldest", self.id());
         }
         Ok(id)
     }
 
-    /// What became of the states so far.
-    pub fn counters(&self) -> Counters {
-        self.engine.outbox.lock().counters()
+    /// All that the device has done so far, as it was at one moment.
+    pub fn stats(&self) -> Stats {
+        self.engine.stats()
     }
 
     /// Whether the connection is complete: states flow and commands arrive.
@@ -148,10 +167,11 @@ impl Device {
         self.engine.flush(timeout)
     }
 
-    /// Accepts no more states, delivers what it can within this time, and closes the device: how many states are left.
-    /// They go out after the next connect, which is also when states are accepted again. Not possible inside an observer.
-    pub fn close_timeout(&self, timeout: Option<Duration>) -> Result<u64, Error> {
-        self.engine.close_timeout(timeout)
+    /// Accepts no more states, delivers what it can within this time, and closes the device: `Ok` if all is delivered,
+    /// `LOSANT_ERR_NOT_DELIVERED` if not. What is left goes out after the next connect, which is also when states are accepted
+    /// again. Not possible inside an observer.
+    pub fn drain(&self, timeout: Option<Duration>) -> Result<(), Error> {
+        self.engine.drain(timeout)
     }
 
     /// Adds an observer of one type of event; any number, called in the order added, on the thread that runs the loop. It

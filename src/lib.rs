@@ -76,6 +76,7 @@ mod payload;
 #[allow(unsafe_code, reason = "the kernel tells of a fork by a page of memory")]
 mod process;
 mod session;
+mod stats;
 mod status;
 mod sync;
 #[cfg(any(fuzzing, test))]
@@ -85,11 +86,12 @@ mod text;
 mod time;
 mod transport;
 
-pub use device::{Device, ObserverId, set_connect_limit};
+pub use device::{Device, ObserverId, State, set_connect_limit};
 pub use event::{Event, EventType};
 pub use options::Transport;
-pub use outbox::{Counters, WhenFull};
+pub use outbox::WhenFull;
 pub use payload::Command;
+pub use stats::{ConnectionState, Stats};
 pub use status::{Error, Stage, Status};
 pub use text::CText;
 pub use time::parse_time;

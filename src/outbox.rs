@@ -16,7 +16,8 @@ pub(crate) use outcome::{Outcome, Verdict};
 
 use crate::{
     pacer::{Pace, Permit},
-    payload::MAX_PAYLOAD,
+    payload::{FRAME, MAX_PAYLOAD},
+    stats::{Stats, milliseconds},
     status::{Error, Status::*},
     time::Stamp,
 };
@@ -30,7 +31,7 @@ use std::{
 
 /// How many states took which way, since the device was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Accepted by `send_state` and its like.
     pub accepted: u64,
     /// Written to a connection, resends included.
@@ -42,11 +43,26 @@ pub struct Counters {
     /// Dropped, the oldest first, because the outbox was full.
     pub dropped: u64,
     /// Not accepted, because the outbox was full and was told to refuse the newest.
-    pub refused: u64,
+    pub refused_full: u64,
+    /// Not accepted, because the device was being closed.
+    pub refused_closing: u64,
+    /// Not accepted for what they are.
+    pub refused_invalid: u64,
     /// MQTT messages that states went out in, resends included.
     pub messages: u64,
     /// In the outbox now.
     pub queued: u64,
+}
+
+/// A state that is handed in: checked, and stamped with its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewState<'a> {
+    /// Whose it is, if not the device's own.
+    pub peripheral: Option<&'a str>,
+    pub json: &'a str,
+    /// What else its message says of it, as [`crate::payload::extra_fields`] makes it.
+    pub extra: Option<&'a str>,
+    pub stamp: Stamp,
 }
 
 /// One accepted state.
@@ -54,15 +70,27 @@ pub struct Counters {
 pub(crate) struct Entry {
     pub id: u64,
     pub json: Box<str>,
+    pub extra: Option<Box<str>>,
     pub stamp: Stamp,
+    pub accepted: Instant,
     /// Whether an earlier connection carried it already.
     pub resend: bool,
 }
 
-/// What a state of this length counts against the bound in bytes: its text, its place in the queue, and what the
-/// allocator keeps of both.
-fn cost(json: &str) -> usize {
-    json.len() + size_of::<Entry>() + 16
+/// What a state counts against the bound in bytes: its texts, its place in the queue, and what the allocator keeps of both.
+fn cost(json: &str, extra: Option<&str>) -> usize {
+    json.len() + extra.map_or(0, |extra| extra.len() + 16) + size_of::<Entry>() + 16
+}
+
+impl Entry {
+    fn cost(&self) -> usize {
+        cost(&self.json, self.extra.as_deref())
+    }
+
+    /// The length of its element in an array.
+    fn element_len(&self) -> usize {
+        self.json.len() + self.extra.as_deref().map_or(0, str::len) + FRAME
+    }
 }
 
 /// The next message: so many states from the front of a lane.
@@ -154,25 +182,27 @@ impl Outbox {
         self.outcomes.are_untold()
     }
 
-    /// Takes a state, the device's own or a peripheral's: its id, and how many older ones had to go.
-    pub fn push(
-        &mut self,
-        peripheral: Option<&str>,
-        json: &str,
-        stamp: Stamp,
-        now: Instant,
-    ) -> Result<(u64, usize), Error> {
+    /// Counts a state that was not handed in for what it is.
+    pub fn count_invalid(&mut self) {
+        self.counters.refused_invalid += 1;
+    }
+
+    /// Takes a state: its id, and how many older ones had to go.
+    pub fn push(&mut self, state: NewState<'_>, now: Instant) -> Result<(u64, usize), Error> {
+        let NewState { peripheral, json, extra, stamp } = state;
         if self.closing {
-            let why = "the device is being closed, or was closed with a timeout: no states until it is connected again";
+            self.counters.refused_closing += 1;
+            let why = "the device is being drained and closed: no states until it is connected again";
             return Err(Error::new(LOSANT_ERR_CLOSING, why));
         }
-        let cost = cost(json);
+        let cost = cost(json, extra);
         if cost > self.limits.bytes {
+            self.count_invalid();
             let why = format!("state counts {cost} bytes; the whole outbox holds {}", self.limits.bytes);
             return Err(Error::new(LOSANT_ERR_TOO_LARGE, why));
         }
         if !self.has_room(1, cost) && self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST {
-            self.counters.refused += 1;
+            self.counters.refused_full += 1;
             let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
             return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));
         }
@@ -183,7 +213,15 @@ impl Outbox {
         }
         let lane = peripheral.map_or(0, |id| self.lane_of(id, now));
         self.last_id += 1;
-        self.lanes[lane].waiting.push_back(Entry { id: self.last_id, json: json.into(), stamp, resend: false });
+        let entry = Entry {
+            id: self.last_id,
+            json: json.into(),
+            extra: extra.map(Into::into),
+            stamp,
+            accepted: now,
+            resend: false,
+        };
+        self.lanes[lane].waiting.push_back(entry);
         self.bytes += cost;
         self.counters.accepted += 1;
         self.counters.queued += 1;
@@ -229,7 +267,7 @@ impl Outbox {
     }
 
     fn leave(&mut self, entry: &Entry, verdict: Verdict) {
-        self.bytes -= cost(&entry.json);
+        self.bytes -= entry.cost();
         self.counters.queued -= 1;
         self.outcomes.add(entry.id, verdict);
     }
@@ -383,6 +421,28 @@ impl Outbox {
 
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// Fills in what the outbox has to say.
+    pub fn fill(&self, stats: &mut Stats, now: Instant) {
+        let waiting = self.lanes.iter().filter_map(|lane| lane.waiting.front());
+        let oldest = waiting.chain(self.flight.oldest()).map(|entry| entry.accepted).min();
+        let Counters { accepted, sent, resent, delivered, dropped, queued, messages, .. } = self.counters;
+        *stats = Stats {
+            accepted,
+            sent,
+            resent,
+            delivered,
+            dropped_outbox_full: dropped,
+            refused_outbox_full: self.counters.refused_full,
+            refused_closing: self.counters.refused_closing,
+            refused_invalid: self.counters.refused_invalid,
+            queued,
+            queued_bytes: self.bytes as u64,
+            oldest_age_ms: oldest.map_or(0, |oldest| milliseconds(now.saturating_duration_since(oldest))),
+            messages_sent: messages,
+            ..*stats
+        };
     }
 }
 

@@ -22,9 +22,12 @@ pub(crate) const FRAME: usize = 38;
 /// A command nested deeper is malformed: many a JSON parser of a host would overrun its stack on it.
 const MAX_DEPTH: usize = 1000;
 
+/// White space in JSON.
+const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+
 /// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
 pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
-    let json = json.trim_matches([' ', '\t', '\r', '\n']);
+    let json = json.trim_matches(JSON_SPACE);
     if json.len() > MAX_PAYLOAD - FRAME {
         let size = json.len();
         return Err(Error::new(
@@ -40,16 +43,62 @@ pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
     Ok(json)
 }
 
+/// What a message says of a state beside its time and its data: `"flowVersion":"…","meta":…,`. Checks that `meta` is JSON,
+/// and that all fits into one message with data of this length.
+pub(crate) fn extra_fields(
+    flow_version: Option<&str>,
+    meta: Option<&str>,
+    data_len: usize,
+) -> Result<Option<String>, Error> {
+    let mut fields = String::new();
+    if let Some(version) = flow_version {
+        let text = serde_json::to_string(version)
+            .map_err(|e| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("flow_version cannot be written: {e}")))?;
+        fields.push_str(&format!("\"flowVersion\":{text},"));
+    }
+    if let Some(meta) = meta {
+        serde_json::from_str::<IgnoredAny>(meta)
+            .map_err(|e| Error::new(LOSANT_ERR_INVALID_JSON, format!("meta is not JSON: {e}")))?;
+        fields.push_str(&format!("\"meta\":{},", meta.trim_matches(JSON_SPACE)));
+    }
+    if fields.len() + data_len > MAX_PAYLOAD - FRAME {
+        let size = fields.len() + data_len;
+        return Err(Error::new(
+            LOSANT_ERR_TOO_LARGE,
+            format!(
+                "state with its flow version and meta is too large: {size} bytes; a message holds at most 262,144, 38 of them for its frame"
+            ),
+        ));
+    }
+    Ok((!fields.is_empty()).then_some(fields))
+}
+
+/// A state as a message holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Element<'a> {
+    pub time_ms: i64,
+    /// Of [`extra_fields`].
+    pub extra: Option<&'a str>,
+    pub json: &'a str,
+}
+
+impl<'a> From<(&'a str, i64)> for Element<'a> {
+    fn from((json, time_ms): (&'a str, i64)) -> Self {
+        Element { time_ms, extra: None, json }
+    }
+}
+
 /// Appends the message for validated states: one goes as an object, several as an array. Each brings its own time.
-pub(crate) fn encode_states<'a>(out: &mut BytesMut, states: impl ExactSizeIterator<Item = (&'a str, i64)>) {
+pub(crate) fn encode_states<'a>(out: &mut BytesMut, states: impl ExactSizeIterator<Item = Element<'a>>) {
     let merged = states.len() > 1;
-    for (index, (json, time_ms)) in states.enumerate() {
-        out.reserve(json.len() + FRAME + 1);
+    for (index, Element { time_ms, extra, json }) in states.enumerate() {
+        let extra = extra.unwrap_or_default();
+        out.reserve(extra.len() + json.len() + FRAME + 1);
         if merged {
             out.put_u8(if index == 0 { b'[' } else { b',' });
         }
         // Writing to memory that grows cannot fail.
-        let _ = write!(out.writer(), "{{\"time\":{time_ms},\"data\":");
+        let _ = write!(out.writer(), "{{\"time\":{time_ms},{extra}\"data\":");
         out.extend_from_slice(json.as_bytes());
         out.put_u8(b'}');
     }
@@ -186,7 +235,10 @@ mod tests {
         let fill = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
         let largest = fill(MAX_PAYLOAD - FRAME);
         let mut message = BytesMut::new();
-        encode_states(&mut message, [(validate_state(&largest).unwrap(), i64::MIN)].into_iter());
+        encode_states(
+            &mut message,
+            [(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter(),
+        );
         assert!(message.len() <= MAX_PAYLOAD && message.len() > MAX_PAYLOAD - 4);
         let over = fill(MAX_PAYLOAD - FRAME + 1);
         assert_eq!(validate_state(&over).map_err(|e| e.status), Err(LOSANT_ERR_TOO_LARGE));
@@ -232,10 +284,10 @@ mod tests {
     fn a_state_message_holds_the_callers_bytes() {
         let mut out = BytesMut::new();
         let state = "{\"b\" : 1.10, \"a\":\"\u{e9}\"}";
-        encode_states(&mut out, [(state, 1_464_743_391_145)].into_iter());
+        encode_states(&mut out, [(state, 1_464_743_391_145)].map(Element::from).into_iter());
         assert_eq!(out, "{\"time\":1464743391145,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}}".as_bytes());
         out.clear();
-        encode_states(&mut out, [("{}", 1), (state, -2), ("{}", 3)].into_iter());
+        encode_states(&mut out, [("{}", 1), (state, -2), ("{}", 3)].map(Element::from).into_iter());
         assert_eq!(
             out,
             "[{\"time\":1,\"data\":{}},{\"time\":-2,\"data\":{\"b\" : 1.10, \"a\":\"\u{e9}\"}},{\"time\":3,\"data\":{}}]".as_bytes()

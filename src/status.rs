@@ -28,8 +28,7 @@ pub enum Status {
     LOSANT_ERR_NOT_AN_OBJECT = -6,
     /// The state would make a message over the platform's limit of 256 KB (262,144 bytes).
     LOSANT_ERR_TOO_LARGE = -7,
-    /// This build of the library cannot do what the option asks for.
-    LOSANT_ERR_NOT_SUPPORTED = -8,
+    // -8 is not used any more.
     /// The device is already connecting or connected; close it first.
     LOSANT_ERR_ALREADY_RUNNING = -9,
     /// The device is not connecting or connected, or not in the mode that this function needs.
@@ -48,7 +47,7 @@ pub enum Status {
     LOSANT_ERR_INTERNAL = -16,
     /// The outbox is full: the state was not accepted, or, in a dropped event, had to make room for newer ones.
     LOSANT_ERR_OUTBOX_FULL = -17,
-    /// losant_device_close_timeout has been called: no states are accepted until the device is connected again.
+    /// losant_device_drain has been called: no states are accepted until the device is connected again.
     LOSANT_ERR_CLOSING = -18,
     /// Not everything was delivered within the time given.
     LOSANT_ERR_NOT_DELIVERED = -19,
@@ -125,7 +124,6 @@ impl Status {
         LOSANT_ERR_INVALID_JSON,
         LOSANT_ERR_NOT_AN_OBJECT,
         LOSANT_ERR_TOO_LARGE,
-        LOSANT_ERR_NOT_SUPPORTED,
         LOSANT_ERR_ALREADY_RUNNING,
         LOSANT_ERR_NOT_RUNNING,
         LOSANT_ERR_BUSY,
@@ -188,7 +186,6 @@ impl Status {
             LOSANT_ERR_INVALID_JSON => c"the state is not JSON",
             LOSANT_ERR_NOT_AN_OBJECT => c"the state is not a JSON object",
             LOSANT_ERR_TOO_LARGE => c"the message would be over 256 KB",
-            LOSANT_ERR_NOT_SUPPORTED => c"not supported by this build of the library",
             LOSANT_ERR_ALREADY_RUNNING => c"the device is already connecting or connected",
             LOSANT_ERR_NOT_RUNNING => c"the device is not connecting or connected in the mode this needs",
             LOSANT_ERR_BUSY => c"another thread is at work on this device",

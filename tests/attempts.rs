@@ -10,7 +10,7 @@ const NOT_AUTHORIZED: i32 = -34;
 const STAGE_TCP: i32 = 2;
 const STAGE_MQTT: i32 = 5;
 
-/// Runs tests/c/attempt.c and returns what it told.
+/// Runs tests/c/connection/attempt.c and returns what it told.
 fn attempt(lane: Lane, port: u16, way: &str, secret: &str, timeout_ms: u32, errors: u32) -> Vec<String> {
     let (port, timeout_ms, errors) = (port.to_string(), timeout_ms.to_string(), errors.to_string());
     CProgram::start("attempt", lane, &["127.0.0.1", &port, way, secret, &timeout_ms, &errors]).finish()

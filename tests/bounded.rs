@@ -5,7 +5,7 @@ use crate::support::{
 };
 use std::{io::Read, sync::mpsc};
 
-const ENDS: [&str; 4] = ["close", "close_timeout", "flush", "free"];
+const ENDS: [&str; 4] = ["close", "drain", "flush", "free"];
 
 /// Runs the device in every way and ends it in every way; `help` is called at each end.
 fn ends_in_time(lane: Lane, host: &str, port: u16, network: &str, mut help: impl FnMut(&mut Process, &str)) {

@@ -7,7 +7,7 @@ fn lasting_broker(lane: Lane) -> Broker {
     Broker::start_with(lane, "persistence true\nqueue_qos0_messages true\nmax_queued_messages 0\n")
 }
 
-/// Starts tests/c/steady.c and waits until it is connected.
+/// Starts tests/c/delivery/steady.c and waits until it is connected.
 fn steady(lane: Lane, port: u16, way: &str, keep_alive_s: &str) -> Process {
     let mut program = CProgram::start("steady", lane, &["127.0.0.1", &port.to_string(), way, "1", keep_alive_s]);
     program.expect("connect");

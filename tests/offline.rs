@@ -12,10 +12,10 @@ fn wrong_handles(lane: Lane) {
 #[test]
 fn wrong_handles_are_tried_with_every_function() {
     let read = |name| fs::read_to_string(package_file(name)).unwrap();
-    let program = [read("tests/c/every_function.h"), read("tests/c/handles.c")].concat();
+    let program = [read("tests/c/support/every_function.h"), read("tests/c/handles/handles.c")].concat();
     for function in functions().iter().filter(|function| function.parameters().first() == Some(&"device")) {
         let call = format!("{}(device", function.name());
-        assert!(program.contains(&call), "tests/c/every_function.h does not try {}", function.name());
+        assert!(program.contains(&call), "tests/c/support/every_function.h does not try {}", function.name());
     }
 }
 
@@ -44,3 +44,18 @@ in_every_lane!(
     times,
     log_changed_while_others_log
 );
+
+#[test]
+fn the_page_of_the_tests_names_them_all() {
+    let page = fs::read_to_string(package_file("tests/README.md")).unwrap();
+    let names = |directory: &str| -> Vec<String> {
+        let entries = fs::read_dir(package_file(directory)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    for file in names("tests").into_iter().filter(|name| name.ends_with(".rs") && name != "main.rs") {
+        assert!(page.contains(&format!("`{file}`")), "tests/README.md says nothing of {file}");
+    }
+    for folder in names("tests/c") {
+        assert!(page.contains(&format!("`c/{folder}")), "tests/README.md says nothing of c/{folder}");
+    }
+}

@@ -69,4 +69,41 @@ fn at_qos_0(lane: Lane) {
     report(lane, "start", 0, "connected");
 }
 
-over_every_transport!(once_connected, before_connecting, at_qos_0);
+/// Everything that a state can have, and what the stats say meanwhile.
+fn with_all_that_a_state_can_have(lane: Lane) {
+    let broker = Broker::start(lane);
+    let mut observer = broker.subscriber();
+    for way in lane.ways() {
+        let port = broker.device_port(lane).to_string();
+        let program = CProgram::start("whole_state", lane, &["127.0.0.1", &port, way]);
+        assert_eq!(program.finish(), [] as [&str; 0]);
+        let mut messages = [(); 3].map(|()| observer.next());
+        messages.sort_by_key(|message| message.payload.clone());
+        let extra = "\"flowVersion\":\"a \\\"version\\\"\",\"meta\":{\"any\": [1, null]},";
+        let expected = [("", "data\":{\"n\":2}}"), (extra, "data\":{\"n\":1}}"), (extra, "data\":{\"n\":2}}")];
+        for (message, (extra, data)) in messages.iter().zip(expected) {
+            assert_eq!(message.text(), format!("{{\"time\":1464743391145,{extra}\"{data}"));
+            let whose = if data.contains('1') { state_topic() } else { "losant/peripheral/state".to_owned() };
+            assert_eq!(message.topic, whose);
+        }
+    }
+}
+
+/// The example of the Python client, with its `loop()` and its sleep.
+fn by_a_loop_that_sleeps(lane: Lane) {
+    let broker = Broker::start(lane);
+    let mut observer = broker.subscriber();
+    let mut program = CProgram::start("seed_loop", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]);
+    program.expect("connected by the first call");
+    assert!(observer.next().text().ends_with("\"data\":{\"temperature\":21.5}}"));
+    broker.command(r#"{"name":"stop"}"#);
+    assert_eq!(program.finish(), ["connected by the first call", "stop"]);
+}
+
+over_every_transport!(
+    once_connected,
+    before_connecting,
+    at_qos_0,
+    with_all_that_a_state_can_have,
+    by_a_loop_that_sleeps,
+);

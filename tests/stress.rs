@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-/// As in tests/c/stress.c.
+/// As in tests/c/stress/stress.c.
 const SLOTS: usize = 50;
 const TRANSPORTS: [Transport; 4] = [Transport::Tcp, Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket];
 

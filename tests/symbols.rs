@@ -52,7 +52,7 @@ fn nothing_is_unsafe_but_the_c_interface_and_the_page_that_tells_of_forks() {
     }
 }
 
-/// What it imports, it could call. `tests/c/handlers.c` sees what is called, by OpenSSL too.
+/// What it imports, it could call. `tests/c/process/handlers.c` sees what is called, by OpenSSL too.
 #[test]
 fn the_library_has_no_means_to_change_its_host() {
     let imported = nm(&["-D", "--undefined-only"]);

@@ -66,7 +66,7 @@ fn round_trip(broker: &Broker, device: &Device, size: usize) {
     assert_eq!((command.name.as_str(), topic.to_string()), ("go", command_topic()));
     assert_eq!(command.payload, payload);
     loop_thread.join().unwrap().unwrap();
-    assert_eq!(device.counters().delivered, 1);
+    assert_eq!(device.stats().delivered, 1);
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_broker_that_comes_back_over_each() {
         }
         broker.restart();
         assert_eq!(heard.recv().unwrap(), LOSANT_EVENT_RECONNECT);
-        crate::support::eventually("all are delivered", || device.counters().delivered == 50);
+        crate::support::eventually("all are delivered", || device.stats().delivered == 50);
         device.close().unwrap();
         device.shut_down().unwrap();
     }

@@ -5,6 +5,8 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use crate::rate::Rate;
+use crate::record::Offence;
 use crate::throttle::Limits;
 
 /// One device of the application.
@@ -20,13 +22,16 @@ pub struct DeviceConfig {
     pub peripherals: Vec<String>,
     /// More topics that it may publish and subscribe to.
     pub topics: Vec<String>,
+    /// Topics that it has no right to, before all others; wildcards count. The access key or the certificate of the
+    /// device may be limited so: `#` denies everything.
+    pub denied_topics: Vec<String>,
 }
 
 impl DeviceConfig {
     /// A device on its own.
     pub fn new(id: &str, key: &str, secret: &str) -> Self {
         let (id, key, secret) = (id.to_owned(), key.to_owned(), secret.to_owned());
-        Self { id, key, secret, peripherals: Vec::new(), topics: Vec::new() }
+        Self { id, key, secret, peripherals: Vec::new(), topics: Vec::new(), denied_topics: Vec::new() }
     }
 
     /// Whether the device is, or speaks for, the device of this id.
@@ -34,22 +39,42 @@ impl DeviceConfig {
         self.id == id || self.peripherals.iter().any(|peripheral| peripheral == id)
     }
 
-    pub(crate) fn may_publish(&self, topic: &str) -> bool {
+    /// The error is what it would be to publish there.
+    pub(crate) fn may_publish(&self, topic: &str) -> Result<(), Offence> {
         self.may_use(topic, "/state")
     }
 
-    pub(crate) fn may_subscribe(&self, topic: &str) -> bool {
+    /// The error is what it would be to subscribe there.
+    pub(crate) fn may_subscribe(&self, topic: &str) -> Result<(), Offence> {
         self.may_use(topic, "/command")
     }
 
-    fn may_use(&self, topic: &str, suffix: &str) -> bool {
-        device_of(topic, suffix).is_some_and(|id| self.is_or_has(id)) || self.topics.iter().any(|more| more == topic)
+    fn may_use(&self, topic: &str, suffix: &str) -> Result<(), Offence> {
+        if self.denied_topics.iter().any(|denied| covers(denied, topic)) {
+            return Err(Offence::Denied(topic.to_owned()));
+        }
+        let own = device_of(topic, suffix).is_some_and(|id| self.is_or_has(id));
+        if own || self.topics.iter().any(|more| more == topic) { Ok(()) } else { Err(Offence::Topic(topic.to_owned())) }
     }
 }
 
 /// The id in `losant/ID/state` and the like.
 pub(crate) fn device_of<'a>(topic: &'a str, suffix: &str) -> Option<&'a str> {
     topic.strip_prefix("losant/")?.strip_suffix(suffix)
+}
+
+/// Whether a topic filter, with `+` for a level and `#` for the rest, covers a topic.
+fn covers(filter: &str, topic: &str) -> bool {
+    let mut levels = topic.split('/');
+    for part in filter.split('/') {
+        match (part, levels.next()) {
+            ("#", _) => return true,
+            ("+", Some(_)) => {}
+            (part, Some(level)) if part == level => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
 }
 
 /// How a listener's connections carry MQTT.
@@ -130,6 +155,14 @@ pub struct Config {
     pub ban_connack: Option<u8>,
     /// Whether a state older than 30 days or more than a day ahead is ignored, as on the platform.
     pub ignore_out_of_range: bool,
+    /// Whether a bad element of an array of states is dropped alone. Otherwise it rejects the whole array. The platform's
+    /// way is not known, and this is the harsher one.
+    pub drop_bad_elements: bool,
+    /// A PUBLISH whose length field says more than this closes the connection before it has come, as with
+    /// `max_packet_size` of the broker mosquitto. The platform has no such limit.
+    pub max_packet: Option<usize>,
+    /// How fast the links are in the beginning; see also [`Simulator::set_rate`](crate::Simulator::set_rate).
+    pub rate: Rate,
     /// Called with each record as a line of text. It must not call the simulator.
     pub printer: Option<Printer>,
 }
@@ -146,7 +179,34 @@ impl Config {
             time_scale: 1.0,
             ban_connack: None,
             ignore_out_of_range: true,
+            drop_bad_elements: false,
+            max_packet: None,
+            rate: Rate::default(),
             printer: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_cover_topics() {
+        let table = [
+            ("a/b", "a/b", true),
+            ("a/b", "a/b/c", false),
+            ("a/b/c", "a/b", false),
+            ("a/+/c", "a/b/c", true),
+            ("a/+", "a/b/c", false),
+            ("a/#", "a", true),
+            ("a/#", "a/b/c", true),
+            ("#", "é/b", true),
+            ("#", "", true),
+            ("+", "", true),
+        ];
+        for (filter, topic, expected) in table {
+            assert_eq!(covers(filter, topic), expected, "{filter} {topic}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use socket2::SockRef;
 use crate::config::Transport;
 use crate::fault::Drop;
 use crate::platform::{Order, Platform};
+use crate::rate::{PacedSocket, Pacing};
 use crate::session::Session;
 use crate::stream::{self, Stream};
 use crate::wake::Sleeper;
@@ -33,31 +35,40 @@ pub(crate) struct Connection {
 impl Connection {
     /// Serves the connection to its end.
     pub fn run(self, transport: Transport, acceptor: Option<&TlsAcceptor>) {
-        let result = self.open(transport, acceptor).and_then(|mut stream| self.serve(&mut *stream));
+        let pacing = Pacing::new(self.platform.rate.clone());
+        let stream = self.open(transport, acceptor, pacing.clone());
+        let result = stream.and_then(|mut stream| self.serve(&mut *stream, &pacing));
         let reason = result.unwrap_or_else(|error| error.to_string());
         self.platform.closed(self.id, &reason);
     }
 
-    fn open(&self, transport: Transport, acceptor: Option<&TlsAcceptor>) -> io::Result<Box<dyn Stream>> {
+    fn open(
+        &self,
+        transport: Transport,
+        acceptor: Option<&TlsAcceptor>,
+        pacing: Rc<Pacing>,
+    ) -> io::Result<Box<dyn Stream>> {
         self.socket.set_nonblocking(false)?;
         self.socket.set_nodelay(true)?;
         self.socket.set_read_timeout(Some(HANDSHAKE))?;
         self.socket.set_write_timeout(Some(HANDSHAKE))?;
-        let stream = stream::open(self.socket.try_clone()?, transport, acceptor)?;
+        let socket = PacedSocket { socket: self.socket.try_clone()?, pacing: pacing.clone() };
+        let stream = stream::open(socket, transport, acceptor)?;
         self.socket.set_nonblocking(true)?;
+        pacing.blocking.set(false);
         Ok(stream)
     }
 
-    fn serve(&self, stream: &mut dyn Stream) -> io::Result<String> {
+    fn serve(&self, stream: &mut dyn Stream, pacing: &Pacing) -> io::Result<String> {
         let mut session = Session::new(self.platform.clone(), self.id, Instant::now());
         let mut buffer = vec![0; 65_536];
         let mut give_up = None;
         loop {
             while let Ok(order) = self.orders.try_recv() {
                 match order {
-                    Order::Write(bytes) if session.end.is_none() => session.out.extend(bytes),
+                    Order::Write(packet) => session.deliver(packet),
                     Order::Close(reason) => session.finish(Drop::Fin, reason),
-                    Order::Write(_) | Order::Look => {}
+                    Order::Look => {}
                 }
             }
             if self.platform.is_stopping() {
@@ -66,12 +77,14 @@ impl Connection {
             let now = Instant::now();
             let mut more = false;
             if session.end.is_none() && !session.is_paused(now) {
+                let before = pacing.bytes_read();
                 match ready(stream.read(&mut buffer))? {
                     Some(0) => return Ok("closed by the device".into()),
                     Some(length) => {
                         session.feed(&buffer[..length], now);
                         more = true;
                     }
+                    None if pacing.bytes_read() > before => session.hear(now),
                     None => {}
                 }
                 session.packets(now);
@@ -79,11 +92,11 @@ impl Connection {
             }
             let mut blocked = false;
             if !session.is_paused(now) {
-                blocked = write(stream, &mut session.out)?;
+                blocked = write_session(stream, &mut session)?;
                 let late = session.end.is_some() && now >= *give_up.get_or_insert(now + DRAIN);
                 if let Some(end) = session.end.take_if(|end| !blocked || late || end.how == Drop::Rst) {
                     self.platform.ended(self.id, &end.reason);
-                    return self.close(stream, end.how, &mut buffer).map(|()| end.reason);
+                    return self.close(stream, pacing, end.how, &mut buffer).map(|()| end.reason);
                 }
             }
             let deadline = session.deadline(now).or(give_up);
@@ -92,11 +105,20 @@ impl Connection {
                 deadline => deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())),
             };
             let reading = session.end.is_none() && !session.is_paused(now);
-            self.sleeper.sleep(&self.socket, reading, blocked, timeout)?;
+            self.sleep(pacing, reading, blocked, timeout)?;
         }
     }
 
-    fn close(&self, stream: &mut dyn Stream, how: Drop, buffer: &mut [u8]) -> io::Result<()> {
+    /// Sleeps until what is wanted can be done, by the socket and by the link.
+    fn sleep(&self, pacing: &Pacing, read: bool, write: bool, timeout: Option<Duration>) -> io::Result<()> {
+        let now = Instant::now();
+        let read_wait = pacing.read_wait(now).filter(|_| read);
+        let write_wait = pacing.write_wait(now).filter(|_| write);
+        let timeout = [timeout, read_wait, write_wait].into_iter().flatten().min();
+        self.sleeper.sleep(&self.socket, read && read_wait.is_none(), write && write_wait.is_none(), timeout)
+    }
+
+    fn close(&self, stream: &mut dyn Stream, pacing: &Pacing, how: Drop, buffer: &mut [u8]) -> io::Result<()> {
         if how == Drop::Rst {
             return SockRef::from(&self.socket).set_linger(Some(Duration::ZERO));
         }
@@ -107,7 +129,7 @@ impl Connection {
             if left.is_zero() || self.platform.is_stopping() || ready(stream.read(buffer))? == Some(0) {
                 return Ok(());
             }
-            self.sleeper.sleep(&self.socket, true, false, Some(left))?;
+            self.sleep(pacing, true, false, Some(left))?;
         }
     }
 }
@@ -118,6 +140,18 @@ fn ready(result: io::Result<usize>) -> io::Result<Option<usize>> {
         Ok(length) => Ok(Some(length)),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// Writes what the session has to say, its last words too: whether something is left.
+fn write_session(stream: &mut dyn Stream, session: &mut Session) -> io::Result<bool> {
+    let blocked = write(stream, &mut session.out)?;
+    match session.end.as_mut().and_then(|end| end.frame.take_if(|_| !blocked)) {
+        Some(frame) => {
+            ready(stream.close(frame).map(|()| 0))?;
+            write(stream, &mut session.out)
+        }
+        None => Ok(blocked),
     }
 }
 

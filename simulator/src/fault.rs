@@ -39,7 +39,7 @@ pub struct PubackFault {
 
 /// What can go wrong. Unless the number of times is given, the ones marked with "once" happen once, and the others go on
 /// until they are cleared.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Fault {
     /// Once: the connection is dropped.
     Drop(Drop, After),
@@ -53,6 +53,11 @@ pub enum Fault {
     RefuseConnack(u8),
     /// SUBSCRIBE is not answered; commands come nevertheless.
     NoSuback,
+    /// The connection is closed instead of SUBSCRIBE being answered, as by a broker that grants no subscription.
+    CloseAtSubscribe,
+    /// SUBACK waits for the first message of QoS 1, and is written together with its PUBACK. It never comes to a device
+    /// that waits for it.
+    JoinAcks,
     /// PUBACKs are lost, doubled or out of order.
     Puback(PubackFault),
     /// Once: this many bytes that are no packet. The same `seed` gives the same bytes.
@@ -66,6 +71,20 @@ pub enum Fault {
     Truncated {
         /// Whether the connection ends there.
         close: bool,
+    },
+    /// Once: these bytes.
+    Raw {
+        /// What is written.
+        bytes: Vec<u8>,
+        /// Whether nothing else is written on this connection, which still reads; what is read counts for nothing.
+        silent: bool,
+    },
+    /// Once: the end of the connection with this WebSocket code and reason. Without WebSocket it is a plain end.
+    CloseWebSocket {
+        /// Such as 1008.
+        code: u16,
+        /// For a person to read; at most 123 bytes.
+        reason: String,
     },
     /// Once: one of each command in [`MALFORMED`](crate::MALFORMED), as soon as the device has subscribed.
     MalformedCommands,
@@ -87,9 +106,13 @@ impl Fault {
             Self::DelayConnack(_) => "delay-connack",
             Self::RefuseConnack(_) => "refuse-connack",
             Self::NoSuback => "no-suback",
+            Self::CloseAtSubscribe => "close-subscribe",
+            Self::JoinAcks => "join-acks",
             Self::Puback(_) => "puback",
             Self::Garbage { .. } => "garbage",
             Self::Truncated { .. } => "truncated",
+            Self::Raw { .. } => "raw",
+            Self::CloseWebSocket { .. } => "close-ws",
             Self::MalformedCommands => "malformed-commands",
             Self::HugeCommand { .. } => "huge-command",
         }
@@ -98,9 +121,8 @@ impl Fault {
     /// How often it happens when nobody says.
     fn times(&self) -> Option<u32> {
         match self {
-            Self::IgnorePings | Self::DelayConnack(_) | Self::RefuseConnack(_) | Self::NoSuback | Self::Puback(_) => {
-                None
-            }
+            Self::IgnorePings | Self::DelayConnack(_) | Self::RefuseConnack(_) | Self::Puback(_) => None,
+            Self::NoSuback | Self::CloseAtSubscribe | Self::JoinAcks => None,
             _ => Some(1),
         }
     }
@@ -108,7 +130,8 @@ impl Fault {
     /// Whether it happens at a moment of the simulator's choosing, and not in answer to a packet.
     pub(crate) fn is_spontaneous(&self, subscribed: bool) -> bool {
         match self {
-            Self::Drop(_, After::Now) | Self::Stall(_) | Self::Garbage { .. } | Self::Truncated { .. } => true,
+            Self::Drop(_, After::Now) | Self::Stall(_) | Self::CloseWebSocket { .. } => true,
+            Self::Garbage { .. } | Self::Truncated { .. } | Self::Raw { .. } => true,
             Self::MalformedCommands | Self::HugeCommand { .. } => subscribed,
             _ => false,
         }
@@ -159,7 +182,7 @@ impl Faults {
         if fault.times().is_none() {
             armed.retain(|other| discriminant(&other.fault) != discriminant(&fault));
         }
-        let seed = if let Fault::Puback(puback) = fault { puback.seed } else { 0 };
+        let seed = if let Fault::Puback(puback) = &fault { puback.seed } else { 0 };
         let left = times.or(fault.times());
         if left != Some(0) {
             armed.push(Armed { fault, left, counted: 0, chance: fastrand::Rng::with_seed(seed) });
@@ -235,7 +258,7 @@ impl Faults {
 }
 
 fn happen(armed: &mut Vec<Armed>, index: usize) -> Fault {
-    let fault = armed[index].fault;
+    let fault = armed[index].fault.clone();
     if let Some(left) = &mut armed[index].left {
         *left -= 1;
         if *left == 0 {
@@ -264,7 +287,7 @@ mod tests {
     fn bytes_are_counted_within_what_is_read() {
         let mut faults = Faults::default();
         let drop = Fault::Drop(Drop::Rst, After::Bytes(10));
-        faults.set("d", drop, None);
+        faults.set("d", drop.clone(), None);
         assert_eq!(faults.bytes("d", 7), None);
         assert_eq!(faults.bytes("d", 7), Some((3, drop)));
         assert_eq!(faults.bytes("d", 100), None);

@@ -11,6 +11,7 @@ mod fault;
 mod iso;
 mod packet;
 mod platform;
+mod rate;
 mod record;
 mod session;
 mod simulator;
@@ -23,7 +24,10 @@ pub use config::{Config, DeviceConfig, Identity, Printer, Transport};
 pub use console::{Input, parse};
 pub use fault::{After, Drop, Fault, PubackFault, Target};
 pub use packet::MALFORMED;
-pub use record::{Ban, ConnectionRecord, FaultRecord, Offence, Records, Rejected, StateRecord, Violation};
+pub use rate::Rate;
+pub use record::{
+    Ban, Cause, ConnectionRecord, FaultRecord, Offence, PublishRecord, Records, Rejected, StateRecord, Violation,
+};
 pub use simulator::Simulator;
 pub use state::{State, TimeSource};
 pub use throttle::{Excess, Limits, Refused, Throttle};

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{ArgGroup, Parser};
-use losant_simulator::{Config, DeviceConfig, Identity, Input, Simulator, Transport, parse};
+use losant_simulator::{Config, DeviceConfig, Identity, Input, Rate, Simulator, Transport, parse};
 
 /// Stands in for the Losant platform: prints the states that devices report, and sends the commands typed here.
 #[derive(Parser)]
@@ -16,6 +16,9 @@ struct Options {
     /// A device of the application; may be given many times. Peripherals make it a gateway.
     #[arg(long, value_name = "ID:KEY:SECRET[:PERIPHERAL,…]", required = true, value_parser = device)]
     device: Vec<DeviceConfig>,
+    /// A topic that a device has no right to, with or without wildcards; may be given many times.
+    #[arg(long, value_name = "ID:TOPIC", value_parser = denied)]
+    deny: Vec<(String, String)>,
     /// The address to listen on.
     #[arg(long, default_value = "127.0.0.1")]
     host: IpAddr,
@@ -47,6 +50,18 @@ struct Options {
     /// The CONNACK code for a banned device; without it, the connection is closed without an answer.
     #[arg(long)]
     ban_connack: Option<u8>,
+    /// A bad element of an array of states is dropped alone; without this, it rejects the whole array.
+    #[arg(long)]
+    drop_bad_elements: bool,
+    /// A PUBLISH of more than this closes the connection, as with mosquitto's max_packet_size.
+    #[arg(long, value_name = "BYTES")]
+    max_packet: Option<usize>,
+    /// The links carry this many bytes per second from devices; without it, as many as come. `rate` changes it later.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    rate_up: Option<u64>,
+    /// The links carry this many bytes per second to devices.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    rate_down: Option<u64>,
 }
 
 fn device(text: &str) -> Result<DeviceConfig, String> {
@@ -57,6 +72,21 @@ fn device(text: &str) -> Result<DeviceConfig, String> {
     let mut device = DeviceConfig::new(id, key, secret);
     device.peripherals = parts.next().into_iter().flat_map(|list| list.split(',')).map(str::to_owned).collect();
     Ok(device)
+}
+
+fn denied(text: &str) -> Result<(String, String), String> {
+    let (id, topic) = text.split_once(':').ok_or("ID:TOPIC is expected")?;
+    Ok((id.to_owned(), topic.to_owned()))
+}
+
+/// Takes the topics from the devices.
+fn deny(devices: &mut [DeviceConfig], topics: Vec<(String, String)>) -> io::Result<()> {
+    for (id, topic) in topics {
+        let device = devices.iter_mut().find(|device| device.id == id);
+        let missing = || io::Error::new(io::ErrorKind::InvalidInput, format!("--deny: there is no device {id}"));
+        device.ok_or_else(missing)?.denied_topics.push(topic);
+    }
+    Ok(())
 }
 
 const HELP: &str = "\
@@ -71,9 +101,14 @@ fault NAME [KEY=VALUE …]                set a fault; device=ID for one device 
   puback [lose=P] [duplicate=P] [reorder=P] [seed=1]   with probabilities from 0 to 1
   garbage [bytes=64] [seed=1]             send what is no packet
   truncated [close=true]                  send half a packet, and close
+  raw bytes=HEX [silent=true]             send these bytes, and then answer nothing
+  close-subscribe                         close the connection at SUBSCRIBE
+  join-acks                               hold SUBACK until the first PUBACK, and write both at once
+  close-ws [code=1008] [reason=\"TEXT\"]   close a WebSocket with a code and a reason
   malformed-commands                      send commands that are none
   huge-command [bytes=307200]             send a large command
   clear                                   end all faults
+rate [up=N] [down=N]                    let links carry N bytes per second, from and to devices
 quit";
 
 /// A reader that has gone ends nothing.
@@ -92,6 +127,7 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
 
 fn config(options: Options) -> io::Result<Config> {
     let mut config = Config::new(options.device);
+    deny(&mut config.devices, options.deny)?;
     config.host = options.host;
     let ports = [
         (Transport::Tcp, options.port),
@@ -119,6 +155,9 @@ fn config(options: Options) -> io::Result<Config> {
     }
     config.time_scale = options.time_scale;
     config.ban_connack = options.ban_connack;
+    config.drop_bad_elements = options.drop_bad_elements;
+    config.max_packet = options.max_packet;
+    config.rate = Rate { up: options.rate_up, down: options.rate_down };
     config.printer = Some(Arc::new(say));
     Ok(config)
 }
@@ -154,6 +193,7 @@ fn main() -> ExitCode {
                     eprintln!("there is no such device");
                 }
             }
+            Ok(Input::Rate(rate)) => simulator.set_rate(rate),
             Ok(Input::Clear(target)) => {
                 simulator.clear_faults(target);
             }
@@ -187,6 +227,26 @@ mod tests {
             let config = options(given).map(config).expect("options").expect("a configuration");
             assert_eq!(config.listeners, expected, "{given:?}");
         }
+    }
+
+    #[test]
+    fn a_topic_is_denied_to_a_device_that_there_is() {
+        let config = |more: &str| options(more).map(config).expect("options");
+        let denied = config("--deny=d:losant/d/state --deny=d:#").expect("a configuration");
+        assert_eq!(denied.devices[0].denied_topics, ["losant/d/state", "#"]);
+        assert!(config("--deny=e:#").is_err_and(|error| error.to_string().ends_with("no device e")));
+        assert!(options("--deny=d").is_none());
+    }
+
+    #[test]
+    fn rules_and_rates_are_options() {
+        let config = |more: &str| options(more).map(config).expect("options").expect("a configuration");
+        let default = config("");
+        assert_eq!((default.drop_bad_elements, default.max_packet, default.rate), (false, None, Rate::default()));
+        let given = config("--drop-bad-elements --max-packet=20000 --rate-up=2500 --rate-down=5000");
+        let rate = Rate { up: Some(2_500), down: Some(5_000) };
+        assert_eq!((given.drop_bad_elements, given.max_packet, given.rate), (true, Some(20_000), rate));
+        assert!(options("--rate-up=0").is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What all connections share: the rules of the platform and the record of what happened.
 
 mod requests;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -16,8 +17,8 @@ use rumqttc::mqttbytes::v4::{Connect, Publish};
 use crate::config::{Config, DeviceConfig, device_of};
 use crate::fault::{Fault, Faults};
 use crate::packet;
-use crate::record::{Ban, ConnectionRecord, Offence, Records, Rejected, StateRecord, Violation};
-use crate::state;
+use crate::rate::{self, Rate, SharedRate};
+use crate::record::{Ban, ConnectionRecord, Offence, PublishRecord, Records, Violation};
 use crate::throttle::{Refused, Throttle};
 use crate::wake::Waker;
 
@@ -28,7 +29,7 @@ pub(crate) const LARGEST: usize = 262_144;
 pub(crate) enum Order {
     Write(Vec<u8>),
     Close(String),
-    /// Faults have been set.
+    /// Faults or rates have been set.
     Look,
 }
 
@@ -56,6 +57,7 @@ pub(crate) enum Greeting {
 
 pub(crate) struct Platform {
     pub config: Config,
+    pub rate: SharedRate,
     start: Instant,
     stopping: AtomicBool,
     inner: Mutex<Inner>,
@@ -81,13 +83,26 @@ pub(crate) fn wall_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+fn published(connection: u64, device: &str, message: &Publish) -> PublishRecord {
+    PublishRecord {
+        device: device.to_owned(),
+        topic: message.topic.clone(),
+        bytes: message.payload.len(),
+        dup: message.dup,
+        qos: message.qos as u8,
+        connection,
+        arrival: Instant::now(),
+    }
+}
+
 impl Platform {
     pub fn new(config: Config) -> Self {
         let throttle = Throttle::new(config.limits.clone());
         let (records, faults) = (Records::default(), Faults::default());
         let inner = Mutex::new(Inner { records, throttle, faults, links: BTreeMap::new() });
         let (start, stopping, changed) = (Instant::now(), AtomicBool::new(false), Condvar::new());
-        Self { config, start, stopping, inner, changed }
+        let rate = SharedRate::new(config.rate);
+        Self { config, rate, start, stopping, inner, changed }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -124,6 +139,14 @@ impl Platform {
         let guard = self.lock();
         let waited = self.changed.wait_timeout_while(guard, timeout, |inner| !predicate(&inner.records));
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    pub fn set_rate(&self, rate: Rate) {
+        self.rate.set(rate);
+        for link in self.lock().links.values() {
+            rate::narrow((&link.socket).into(), rate);
+            link.tell(Order::Look);
+        }
     }
 
     pub fn stop(&self) {
@@ -250,7 +273,7 @@ impl Platform {
         } else if will.is_some_and(|will| will.retain) {
             Some(Offence::Retained)
         } else {
-            will.filter(|will| !device.may_publish(&will.topic)).map(|will| Offence::Topic(will.topic.clone()))
+            will.and_then(|will| device.may_publish(&will.topic).err())
         };
         if let Some(offence) = offence {
             return refuse(None, self.offend_in(inner, id, offence));
@@ -278,16 +301,15 @@ impl Platform {
             if let Some(connection) = inner.records.connection_mut(id) {
                 connection.publishes += 1;
             }
+            inner.records.publishes.push(published(id, device_id, message));
             let offence = if message.payload.len() > LARGEST {
                 Some(Offence::Oversize)
             } else if message.qos == QoS::ExactlyOnce {
                 Some(Offence::Qos2)
             } else if message.retain {
                 Some(Offence::Retained)
-            } else if !self.device(device_id).is_some_and(|device| device.may_publish(&message.topic)) {
-                Some(Offence::Topic(message.topic.clone()))
             } else {
-                None
+                self.device(device_id).and_then(|device| device.may_publish(&message.topic).err())
             };
             if let Some(offence) = offence {
                 return Err(self.offend_in(inner, id, offence));
@@ -302,38 +324,14 @@ impl Platform {
         })
     }
 
-    fn store(&self, inner: &mut Inner, id: u64, device: &str, message: &Publish) {
-        let (arrival_ms, arrival) = (wall_clock_ms(), Instant::now());
-        let reject = |inner: &mut Inner, reason| {
-            let payload = message.payload.to_vec();
-            let rejected = Rejected { device: device.to_owned(), reason, payload, connection: id };
-            self.print(&rejected);
-            inner.records.rejected.push(rejected);
-        };
-        let states = match state::read(&message.payload, arrival_ms) {
-            Ok(states) => states,
-            Err(reason) => return reject(inner, reason),
-        };
-        for (index, state) in states.into_iter().enumerate() {
-            if self.config.ignore_out_of_range && state::out_of_range(state.time_ms, arrival_ms) {
-                reject(inner, format!("element {index}: ignored, the time is too far from now"));
-                continue;
-            }
-            let (dup, qos, packet_id) = (message.dup, message.qos as u8, message.pkid);
-            let device = device.to_owned();
-            let record = StateRecord { device, state, index, dup, qos, packet_id, connection: id, arrival_ms, arrival };
-            self.print(&record);
-            inner.records.states.push(record);
-        }
-    }
-
     /// Subscribes to topics; the error is the reason to close the connection with.
     pub fn subscribe(&self, id: u64, device_id: &str, topics: &[String]) -> Result<(), String> {
         self.change(|inner| {
             inner.check_open(id)?;
             let device = self.device(device_id);
-            if let Some(topic) = topics.iter().find(|topic| !device.is_some_and(|device| device.may_subscribe(topic))) {
-                return Err(self.offend_in(inner, id, Offence::Topic(topic.clone())));
+            let offence = device.and_then(|device| topics.iter().find_map(|topic| device.may_subscribe(topic).err()));
+            if let Some(offence) = offence {
+                return Err(self.offend_in(inner, id, offence));
             }
             if let Some(connection) = inner.records.connection_mut(id) {
                 connection.topics.retain(|topic| !topics.contains(topic));

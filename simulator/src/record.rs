@@ -1,7 +1,9 @@
 //! What a simulator remembers, for tests to read and for people to see.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -10,7 +12,26 @@ use crate::iso;
 use crate::state::State;
 use crate::throttle::Excess;
 
-/// A state that the platform has taken.
+/// A message that a device has published, whatever became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishRecord {
+    /// The device that has sent it; behind a gateway, the gateway.
+    pub device: String,
+    /// The topic.
+    pub topic: String,
+    /// How large the payload is.
+    pub bytes: usize,
+    /// Whether it was marked as sent before.
+    pub dup: bool,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// The connection it came over.
+    pub connection: u64,
+    /// When it came.
+    pub arrival: Instant,
+}
+
+/// A state that the platform has taken, or ignored for its time.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StateRecord {
     /// The device that the state is of; behind a gateway, the peripheral.
@@ -33,15 +54,30 @@ pub struct StateRecord {
     pub arrival: Instant,
 }
 
-/// A payload on a state topic that the platform has not taken.
-#[derive(Debug, Clone, PartialEq)]
+/// Whose fault it is that a state has been rejected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The payload is an array, but an empty one, or one that cannot be split into elements.
+    Payload,
+    /// The state is not as the platform wants it.
+    State,
+    /// Another element of the array is not.
+    Neighbour,
+}
+
+/// A state that the platform has not taken; each element of an array is one.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
     /// The device of the topic.
     pub device: String,
+    /// Which state of its packet, from 0.
+    pub index: usize,
+    /// Whose fault it is.
+    pub cause: Cause,
     /// Why, for a person to read.
     pub reason: String,
-    /// The payload as it came.
-    pub payload: Vec<u8>,
+    /// The whole payload as it came.
+    pub payload: Arc<[u8]>,
     /// The connection it came over.
     pub connection: u64,
 }
@@ -59,6 +95,10 @@ pub enum Offence {
     Oversize,
     /// It used this topic, which it may not use.
     Topic(String),
+    /// It used this topic, which [`DeviceConfig::denied_topics`](crate::DeviceConfig::denied_topics) takes from it.
+    Denied(String),
+    /// It published more than [`Config::max_packet`](crate::Config::max_packet).
+    MaxPacket,
     /// It broke MQTT.
     Protocol(String),
     /// It exceeded a rate.
@@ -124,9 +164,13 @@ pub struct FaultRecord {
 /// Everything a simulator remembers, each list in the order of its happening.
 #[derive(Debug, Clone, Default)]
 pub struct Records {
+    /// Messages published, allowed or not.
+    pub publishes: Vec<PublishRecord>,
     /// States taken.
     pub states: Vec<StateRecord>,
-    /// Payloads not taken.
+    /// States silently ignored, because their time is too far from now.
+    pub ignored: Vec<StateRecord>,
+    /// States not taken.
     pub rejected: Vec<Rejected>,
     /// Offences.
     pub violations: Vec<Violation>,
@@ -155,13 +199,27 @@ impl Records {
             .filter(|connection| connection.connack == Some(0) && connection.closed.is_none())
             .count()
     }
+
+    /// The largest number of those publishes that `wanted` accepts in any window of this length, on the real clock.
+    pub fn most_publishes(&self, window: Duration, wanted: impl Fn(&PublishRecord) -> bool) -> usize {
+        let wanted = self.publishes.iter().filter(|publish| wanted(publish));
+        let (mut most, mut inside) = (0, VecDeque::new());
+        for arrival in wanted.map(|publish| publish.arrival) {
+            while inside.front().is_some_and(|first| arrival.duration_since(*first) >= window) {
+                inside.pop_front();
+            }
+            inside.push_back(arrival);
+            most = most.max(inside.len());
+        }
+        most
+    }
 }
 
 impl fmt::Display for StateRecord {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         let dup = if self.dup { " dup" } else { "" };
         let data = Value::Object(self.state.data.clone());
-        write!(out, "state {} {}{dup} {data}", self.device, iso::format(self.state.time_ms))
+        write!(out, "{} {}{dup} {data}", self.device, iso::format(self.state.time_ms))
     }
 }
 
@@ -179,6 +237,8 @@ impl fmt::Display for Offence {
             Self::Retained => out.write_str("a retained message"),
             Self::Oversize => out.write_str("a message of more than 256 KB"),
             Self::Topic(topic) => write!(out, "topic {topic} is not allowed"),
+            Self::Denied(topic) => write!(out, "no right to topic {topic}"),
+            Self::MaxPacket => out.write_str("a packet of more than the broker's limit"),
             Self::Protocol(text) => write!(out, "not MQTT 3.1.1: {text}"),
             Self::Rate(Excess::Topic(topic)) => write!(out, "too many messages on {topic}"),
             Self::Rate(Excess::Connection) => out.write_str("too many messages"),
@@ -202,5 +262,29 @@ impl fmt::Display for Ban {
 impl fmt::Display for FaultRecord {
     fn fmt(&self, out: &mut fmt::Formatter) -> fmt::Result {
         write!(out, "fault {} {}", self.device, self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fullest_window_is_found() {
+        let begin = Instant::now();
+        let publish = |(topic, ms): (&str, u64)| PublishRecord {
+            device: "d".into(),
+            topic: topic.into(),
+            bytes: 1,
+            dup: false,
+            qos: 1,
+            connection: 1,
+            arrival: begin + Duration::from_millis(ms),
+        };
+        let all = [("a", 0), ("b", 0), ("a", 10), ("a", 14), ("a", 19), ("b", 19), ("a", 20), ("a", 40)];
+        let records = Records { publishes: all.map(publish).to_vec(), ..Records::default() };
+        let most = |ms, topic| records.most_publishes(Duration::from_millis(ms), |publish| publish.topic == topic);
+        assert_eq!((most(10, "a"), most(11, "a"), most(100, "a")), (3, 4, 6));
+        assert_eq!((most(10, "b"), most(100, "b"), most(100, "c")), (1, 2, 0));
     }
 }

@@ -1,15 +1,18 @@
 //! One connection's side of the protocol, without I/O: bytes and the time in, bytes and the end out.
 
+mod faults;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use rumqttc::mqttbytes::v4::{Connect, Packet, Publish, Subscribe};
 use rumqttc::mqttbytes::{Error, Protocol, QoS};
+use tungstenite::protocol::CloseFrame;
 
 use crate::fault::{Drop, Fault, PubackFate};
 use crate::packet;
-use crate::platform::{Greeting, LARGEST, Platform, wall_clock_ms};
+use crate::platform::{Greeting, LARGEST, Platform};
 use crate::record::Offence;
 
 /// What a packet may have besides the largest payload: its topic and its id.
@@ -22,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct End {
     pub how: Drop,
     pub reason: String,
+    /// What a WebSocket says before.
+    pub frame: Option<CloseFrame>,
 }
 
 pub(crate) struct Session {
@@ -38,13 +43,18 @@ pub(crate) struct Session {
     heard: Instant,
     paused: Option<Instant>,
     held: Vec<(u16, Instant)>,
+    /// SUBACKs that wait for a PUBACK.
+    subacks: Vec<u8>,
+    /// Nothing more is answered, and what is read counts for nothing.
+    silent: bool,
 }
 
 impl Session {
     pub fn new(platform: Arc<Platform>, id: u64, now: Instant) -> Self {
-        let (input, out, held) = (BytesMut::new(), Vec::new(), Vec::new());
+        let (input, out, held, subacks) = (BytesMut::new(), Vec::new(), Vec::new(), Vec::new());
         let (end, device, paused) = (None, None, None);
-        Self { platform, id, input, out, end, device, patience: Some(PATIENCE), heard: now, paused, held }
+        let patience = Some(PATIENCE);
+        Self { platform, id, input, out, end, device, patience, heard: now, paused, held, subacks, silent: false }
     }
 
     /// Whether nothing is to be read or written now.
@@ -67,7 +77,7 @@ impl Session {
     /// Ends the connection; the first reason counts.
     pub fn finish(&mut self, how: Drop, reason: impl Into<String>) {
         let reason = reason.into();
-        self.end.get_or_insert(End { how, reason });
+        self.end.get_or_insert(End { how, reason, frame: None });
     }
 
     /// The device's silence is not counted meanwhile.
@@ -81,6 +91,18 @@ impl Session {
         self.finish(Drop::Fin, reason);
     }
 
+    /// Something has come from the device, if no whole message yet.
+    pub fn hear(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// Takes a packet for the device.
+    pub fn deliver(&mut self, packet: Vec<u8>) {
+        if self.end.is_none() && !self.silent {
+            self.out.extend(packet);
+        }
+    }
+
     /// Takes bytes from the device.
     pub fn feed(&mut self, bytes: &[u8], now: Instant) {
         if self.end.is_some() {
@@ -88,8 +110,10 @@ impl Session {
         }
         self.heard = now;
         let due = self.device.as_deref().and_then(|device| self.platform.count_bytes(self.id, device, bytes.len()));
-        let length = due.map_or(bytes.len(), |(length, _)| length.min(bytes.len()));
-        self.input.extend_from_slice(&bytes[..length]);
+        let length = due.as_ref().map_or(bytes.len(), |(length, _)| bytes.len().min(*length));
+        if !self.silent {
+            self.input.extend_from_slice(&bytes[..length]);
+        }
         if let Some((_, fault)) = due {
             self.packets(now);
             self.drop_on_request(fault);
@@ -99,9 +123,11 @@ impl Session {
     /// Handles the packets that are complete.
     pub fn packets(&mut self, now: Instant) {
         while self.end.is_none() && !self.is_paused(now) {
-            match Packet::read(&mut self.input, LARGEST + OVERHEAD) {
+            let max_packet = self.max_packet();
+            match Packet::read(&mut self.input, max_packet.unwrap_or(LARGEST + OVERHEAD)) {
                 Ok(packet) => self.packet(packet, now),
                 Err(Error::InsufficientBytes(_)) => break,
+                Err(Error::PayloadSizeLimitExceeded(_)) if max_packet.is_some() => self.offend(Offence::MaxPacket),
                 Err(Error::PayloadSizeLimitExceeded(_)) => self.offend(Offence::Oversize),
                 Err(error) => {
                     if matches!(error, Error::InvalidProtocolLevel(_)) {
@@ -111,6 +137,12 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The limit for the packet that comes next, when it is lower than the platform's.
+    fn max_packet(&self) -> Option<usize> {
+        let is_publish = self.input.first().is_some_and(|first| first >> 4 == 3);
+        self.platform.config.max_packet.filter(|limit| is_publish && *limit < LARGEST + OVERHEAD)
     }
 
     fn packet(&mut self, packet: Packet, now: Instant) {
@@ -176,6 +208,7 @@ impl Session {
         if message.qos == QoS::AtMostOnce {
             return;
         }
+        self.out.append(&mut self.subacks);
         let ack = packet::puback(message.pkid);
         match self.platform.puback_fate(self.id, device) {
             PubackFate::Lost => {}
@@ -192,12 +225,20 @@ impl Session {
     }
 
     fn subscribe(&mut self, device: &str, subscribe: &Subscribe) {
+        if self.take(|fault| matches!(fault, Fault::CloseAtSubscribe)).is_some() {
+            return self.finish(Drop::Fin, "closed at SUBSCRIBE on request");
+        }
         let topics: Vec<String> = subscribe.filters.iter().map(|filter| filter.path.clone()).collect();
         if let Err(reason) = self.platform.subscribe(self.id, device, &topics) {
             return self.finish(Drop::Fin, reason);
         }
-        if self.take(|fault| matches!(fault, Fault::NoSuback)).is_none() {
-            self.out.extend(packet::suback(subscribe.pkid, topics.len()));
+        if self.take(|fault| matches!(fault, Fault::NoSuback)).is_some() {
+            return;
+        }
+        let ack = packet::suback(subscribe.pkid, topics.len());
+        match self.take(|fault| matches!(fault, Fault::JoinAcks)) {
+            Some(_) => self.subacks.extend(ack),
+            None => self.out.extend(ack),
         }
     }
 
@@ -215,48 +256,6 @@ impl Session {
             now < until
         });
         self.spontaneous(now);
-    }
-
-    fn spontaneous(&mut self, now: Instant) {
-        let Some(device) = self.device.clone() else { return };
-        let topic = packet::command_topic(&device);
-        while self.end.is_none() && !self.is_paused(now) {
-            let subscribed = self.platform.is_subscribed(self.id, &topic);
-            match self.take(|fault| fault.is_spontaneous(subscribed)) {
-                Some(Fault::Stall(time)) => self.pause(now + time),
-                Some(Fault::Garbage { bytes, seed }) => {
-                    let mut chance = fastrand::Rng::with_seed(seed);
-                    // No packet begins with this byte.
-                    let first = std::iter::once(0xff);
-                    self.out.extend(first.chain(std::iter::repeat_with(|| chance.u8(..))).take(bytes));
-                }
-                Some(Fault::Truncated { close }) => {
-                    let whole = packet::publish(&topic, &packet::command("truncated", None, wall_clock_ms()));
-                    self.out.extend_from_slice(&whole[..whole.len() / 2]);
-                    if close {
-                        self.finish(Drop::Fin, "a truncated packet on request");
-                    }
-                }
-                Some(Fault::MalformedCommands) => {
-                    for (_, payload) in packet::MALFORMED {
-                        self.out.extend(packet::publish(&topic, payload));
-                    }
-                }
-                Some(Fault::HugeCommand { bytes }) => {
-                    let payload = "x".repeat(bytes).into();
-                    let command = packet::command("huge", Some(&payload), wall_clock_ms());
-                    self.out.extend(packet::publish(&topic, &command));
-                }
-                Some(fault) => self.drop_on_request(fault),
-                None => break,
-            }
-        }
-    }
-
-    fn drop_on_request(&mut self, fault: Fault) {
-        if let Fault::Drop(how, _) = fault {
-            self.finish(how, "dropped on request");
-        }
     }
 }
 
@@ -332,7 +331,7 @@ mod tests {
         let mut first = connected(&platform);
         let mut second = connected(&platform);
         let drop = Fault::Drop(Drop::Rst, After::Now);
-        platform.change_faults(&Target::All, |faults, device| faults.set(device, drop, None));
+        platform.change_faults(&Target::All, |faults, device| faults.set(device, drop.clone(), None));
         read(&mut first, PINGREQ);
         assert!(first.end.is_none());
         read(&mut second, PINGREQ);

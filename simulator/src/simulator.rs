@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::fault::{Fault, Target};
 use crate::packet;
 use crate::platform::{Link, Platform, wall_clock_ms};
+use crate::rate::{self, Rate};
 use crate::record::{Ban, ConnectionRecord, Records, Rejected, StateRecord, Violation};
 use crate::stream;
 use crate::wake::{self, Sleeper, Waker};
@@ -27,6 +28,7 @@ pub struct Simulator {
 struct Listener {
     transport: Transport,
     port: u16,
+    socket: Arc<TcpListener>,
     waker: Waker,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,15 +47,16 @@ impl Simulator {
         for &(transport, port) in &platform.config.listeners {
             let identity = platform.config.identity.as_ref();
             let acceptor = if transport.secure() { Some(stream::acceptor(identity)?) } else { None };
-            let socket = TcpListener::bind((platform.config.host, port))?;
+            let socket = Arc::new(TcpListener::bind((platform.config.host, port))?);
+            rate::narrow((&*socket).into(), platform.config.rate);
             socket.set_nonblocking(true)?;
             let port = socket.local_addr()?.port();
             let (waker, sleeper) = wake::pair()?;
-            let platform = platform.clone();
+            let (platform, listener) = (platform.clone(), socket.clone());
             let thread = thread::Builder::new()
                 .name(format!("listen-{port}"))
-                .spawn(move || listen(&platform, &socket, &sleeper, transport, acceptor))?;
-            simulator.listeners.push(Listener { transport, port, waker, thread: Some(thread) });
+                .spawn(move || listen(&platform, &listener, &sleeper, transport, acceptor))?;
+            simulator.listeners.push(Listener { transport, port, socket, waker, thread: Some(thread) });
         }
         Ok(simulator)
     }
@@ -73,7 +76,12 @@ impl Simulator {
         self.read(|records| records.states.clone())
     }
 
-    /// The payloads on state topics that were not taken.
+    /// The states that were ignored, because their time is too far from now.
+    pub fn ignored(&self) -> Vec<StateRecord> {
+        self.read(|records| records.ignored.clone())
+    }
+
+    /// The states that were not taken, and the payloads on state topics that hold none.
     pub fn rejected(&self) -> Vec<Rejected> {
         self.read(|records| records.rejected.clone())
     }
@@ -116,15 +124,23 @@ impl Simulator {
         self.platform.deliver(topic, payload)
     }
 
+    /// Sets how fast all links are, those that stand too.
+    pub fn set_rate(&self, rate: Rate) {
+        for listener in &self.listeners {
+            rate::narrow((&*listener.socket).into(), rate);
+        }
+        self.platform.set_rate(rate);
+    }
+
     /// Sets a fault: whether a configured device is meant. A fault waits until it can happen, if need be on the device's
     /// next connection; one that goes on replaces an earlier one of its kind.
     pub fn set_fault(&self, target: impl Into<Target>, fault: Fault) -> bool {
-        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault, None))
+        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault.clone(), None))
     }
 
     /// Sets a fault that happens this many times for each device.
     pub fn set_fault_times(&self, target: impl Into<Target>, fault: Fault, times: u32) -> bool {
-        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault, Some(times)))
+        self.platform.change_faults(&target.into(), |faults, device| faults.set(device, fault.clone(), Some(times)))
     }
 
     /// Removes the faults that wait or go on.

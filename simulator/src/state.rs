@@ -1,5 +1,6 @@
 //! What the platform takes as a device's state, and when it says that the state was measured.
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::iso;
@@ -38,24 +39,32 @@ pub struct State {
     pub meta: Option<Value>,
 }
 
-/// Reads a payload of the state topic: an object, or an array of them. One bad element rejects the whole payload.
+/// Reads a payload of the state topic: an object, or an array of them, each of which is judged on its own.
 ///
 /// # Errors
-/// The reason, for a person to read.
-pub fn read(payload: &[u8], arrival_ms: i64) -> Result<Vec<State>, String> {
-    let value: Value = serde_json::from_slice(payload).map_err(|error| format!("not JSON: {error}"))?;
-    match value {
-        Value::Array(elements) if elements.is_empty() => Err("an empty array".into()),
-        Value::Array(elements) => elements
-            .into_iter()
-            .enumerate()
-            .map(|(index, element)| one(element, arrival_ms).map_err(|reason| format!("element {index}: {reason}")))
-            .collect(),
-        object => one(object, arrival_ms).map(|state| vec![state]),
+/// The reason, for a person to read. The outer one is for an array that cannot be split.
+pub fn read(payload: &[u8], arrival_ms: i64) -> Result<Vec<Result<State, String>>, String> {
+    if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'[') {
+        return Ok(vec![one(payload, arrival_ms)]);
     }
+    // Only split here: a number, an escape or a depth that cannot be read is the fault of its element alone.
+    let elements: Vec<&RawValue> = serde_json::from_slice(payload).map_err(not_json)?;
+    if elements.is_empty() {
+        return Err("an empty array".into());
+    }
+    let judge = |(index, element): (usize, &RawValue)| {
+        one(element.get().as_bytes(), arrival_ms).map_err(|reason| format!("element {index}: {reason}"))
+    };
+    Ok(elements.into_iter().enumerate().map(judge).collect())
 }
 
-fn one(value: Value, arrival_ms: i64) -> Result<State, String> {
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn not_json(error: serde_json::Error) -> String {
+    format!("not JSON: {error}")
+}
+
+fn one(object: &[u8], arrival_ms: i64) -> Result<State, String> {
+    let value = serde_json::from_slice(object).map_err(not_json)?;
     let Value::Object(fields) = value else { return Err("not an object".into()) };
     let (mut data, mut time, mut flow_version, mut meta) = (None, None, None, None);
     for (name, value) in fields {
@@ -84,6 +93,9 @@ fn attribute(name: &str, value: &Value) -> Result<(), String> {
     }
     match value {
         Value::String(text) if text.len() > LONGEST_STRING => Err(format!("attribute {name}: longer than 64 KiB")),
+        Value::Number(number) if !number.as_f64().is_some_and(f64::is_finite) => {
+            Err(format!("attribute {name}: not a finite number"))
+        }
         Value::String(_) | Value::Number(_) | Value::Bool(_) => Ok(()),
         _ => Err(format!("attribute {name}: not a string, number or boolean")),
     }
@@ -134,7 +146,9 @@ mod tests {
         let too_long = format!(r#"{{"data":{{"{}":1}}}}"#, "a".repeat(256));
         let text = format!(r#"{{"data":{{"a":"{}"}}}}"#, "x".repeat(65_536));
         let too_much_text = format!(r#"{{"data":{{"a":"{}"}}}}"#, "x".repeat(65_537));
-        let table: [(&str, Result<usize, &str>); 28] = [
+        let meta = format!(r#"{{"data":{{"a":1}},"meta":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+        let too_deep = format!(r#"{{"data":{{"a":1}},"meta":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+        let table: [(&str, Result<usize, &str>); 35] = [
             (r#"{"data":{"a":1}}"#, Ok(1)),
             (r#"{"data":{}}"#, Ok(1)),
             (r#"{"data":{"a":1.5,"b":"x","c":true,"_-9Z":-2}}"#, Ok(1)),
@@ -143,11 +157,18 @@ mod tests {
             (r#"[{"data":{"a":1}},{"data":{"a":2},"time":-5}]"#, Ok(2)),
             (&long, Ok(1)),
             (&text, Ok(1)),
+            (&meta, Ok(1)),
+            (" \n[ {\"data\":{\"a\":1}} ] ", Ok(1)),
+            (r#"{"data":{"a":"\ud83d\ude00"}}"#, Ok(1)),
+            (r#"{"data":{"a":123456789012345678901234567890}}"#, Ok(1)),
+            (&too_deep, Err("not JSON")),
+            (r#"{"data":{"a":"\ud83d"}}"#, Err("not JSON")),
+            (r#"{"data":{"a":"\ude00\ud83d"}}"#, Err("not JSON")),
             (&too_long, Err("bad attribute name")),
             (&too_much_text, Err("longer than 64 KiB")),
             ("[]", Err("an empty array")),
-            (r#"[{"data":{"a":1}},{"data":{"a":null}}]"#, Err("element 1")),
-            (r#"[[{"data":{"a":1}}]]"#, Err("not an object")),
+            (r#"[{"data":{"a":1}}"#, Err("not JSON")),
+            ("[1 2]", Err("not JSON")),
             ("", Err("not JSON")),
             ("{", Err("not JSON")),
             ("\u{1}", Err("not JSON")),
@@ -165,13 +186,43 @@ mod tests {
             (r#"{"data":{"a":1},"flowVersion":1}"#, Err("flowVersion")),
         ];
         for (payload, expected) in table {
-            match (read(payload.as_bytes(), NOW), expected) {
+            let elements = read(payload.as_bytes(), NOW).and_then(|elements| elements.into_iter().collect());
+            match (elements, expected) {
+                (Ok::<Vec<State>, String>(_), Err(_)) => panic!("{payload} is taken"),
                 (Ok(states), Ok(count)) => assert_eq!(states.len(), count, "{payload}"),
                 (Err(reason), Err(part)) => assert!(reason.contains(part), "{payload}: {reason}"),
-                (result, _) => panic!("{payload}: {result:?}"),
+                (Err(reason), Ok(_)) => panic!("{payload}: {reason}"),
             }
         }
-        assert!(read(b"{\"data\":{\"a\":\"\xff\"}}", NOW).is_err());
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_rejected() {
+        assert!(one(b"{\"data\":{\"a\":\"\xff\"}}", NOW).is_err());
+        assert!(read(b"[{\"data\":{\"a\":\"\xff\"}}]", NOW).is_err());
+    }
+
+    #[test]
+    fn each_element_of_an_array_is_judged_on_its_own() {
+        let deep = format!(r#"{{"data":{{"a":{}1{}}}}}"#, "[".repeat(200), "]".repeat(200));
+        let bad = [
+            r#"{"data":{"a":null}}"#,
+            r#"{"data":{"a":{"lat":1}}}"#,
+            r#"{"data":{"a.b":1}}"#,
+            r#"{"data":{"a":1e400}}"#,
+            r#"{"data":{"a":"\ud83d"}}"#,
+            r#"{"data":{"a":1},"more":1}"#,
+            r#"{"time":1}"#,
+            r#"[{"data":{"a":1}}]"#,
+            "7",
+            &deep,
+        ];
+        for bad in bad {
+            let payload = format!(r#"[{{"data":{{"a":1}}}},{bad},{{"data":{{"a":2}}}}]"#);
+            let elements = read(payload.as_bytes(), NOW).expect(bad);
+            assert_eq!(elements.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true], "{bad}");
+            assert!(elements[1].as_ref().is_err_and(|reason| reason.starts_with("element 1: ")), "{elements:?}");
+        }
     }
 
     #[test]
@@ -193,11 +244,11 @@ mod tests {
             ("null", NOW, TimeSource::Unreadable),
         ];
         for (time, ms, source) in table {
-            let states = read(format!(r#"{{"data":{{}},"time":{time}}}"#).as_bytes(), NOW).expect(time);
-            assert_eq!((states[0].time_ms, states[0].time_source), (ms, source), "{time}");
+            let state = one(format!(r#"{{"data":{{}},"time":{time}}}"#).as_bytes(), NOW).expect(time);
+            assert_eq!((state.time_ms, state.time_source), (ms, source), "{time}");
         }
-        let states = read(br#"{"data":{}}"#, NOW).expect("no time");
-        assert_eq!((states[0].time_ms, states[0].time_source), (NOW, TimeSource::Arrival));
+        let state = one(br#"{"data":{}}"#, NOW).expect("no time");
+        assert_eq!((state.time_ms, state.time_source), (NOW, TimeSource::Arrival));
     }
 
     #[test]

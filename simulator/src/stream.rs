@@ -1,19 +1,26 @@
 //! The byte stream of a connection, whatever carries it.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
 
-use native_tls::{Identity, TlsAcceptor};
+use native_tls::{Identity, TlsAcceptor, TlsStream};
 use tungstenite::handshake::HandshakeError;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::http::HeaderValue;
+use tungstenite::protocol::CloseFrame;
 use tungstenite::{Error, Message, WebSocket};
 
 use crate::config::{self, Transport};
+use crate::rate::PacedSocket;
 
 /// The MQTT bytes of a connection, as a stream.
-pub(crate) trait Stream: Read + Write {}
-impl<S: Read + Write> Stream for S {}
+pub(crate) trait Stream: Read + Write {
+    /// Says why it ends, if it has the words; what does not go out now goes with a later flush.
+    fn close(&mut self, _frame: CloseFrame) -> io::Result<()> {
+        Ok(())
+    }
+}
+impl Stream for PacedSocket {}
+impl Stream for TlsStream<PacedSocket> {}
 
 /// What a listener needs to accept TLS.
 pub(crate) fn acceptor(identity: Option<&config::Identity>) -> io::Result<TlsAcceptor> {
@@ -26,12 +33,16 @@ pub(crate) fn acceptor(identity: Option<&config::Identity>) -> io::Result<TlsAcc
 
 /// Shakes hands on a blocking socket.
 pub(crate) fn open(
-    socket: TcpStream,
+    socket: PacedSocket,
     transport: Transport,
     acceptor: Option<&TlsAcceptor>,
 ) -> io::Result<Box<dyn Stream>> {
     let stream: Box<dyn Stream> = match acceptor {
-        Some(acceptor) => Box::new(acceptor.accept(socket).map_err(io::Error::other)?),
+        Some(acceptor) => match acceptor.accept(socket) {
+            Ok(stream) => Box::new(stream),
+            Err(native_tls::HandshakeError::Failure(error)) => return Err(io::Error::other(error)),
+            Err(native_tls::HandshakeError::WouldBlock(_)) => return Err(ErrorKind::TimedOut.into()),
+        },
         None => Box::new(socket),
     };
     match transport {
@@ -100,5 +111,11 @@ impl Write for Messages {
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush().map_err(io_error)
+    }
+}
+
+impl Stream for Messages {
+    fn close(&mut self, frame: CloseFrame) -> io::Result<()> {
+        self.socket.close(Some(frame)).map_err(io_error)
     }
 }

@@ -93,7 +93,7 @@ impl Established {
             let stage = self.stage();
             let pinged = self.session.on_time(cx.now.instant).map_err(|error| error.at(stage))?;
             let wait = self.fill(pinged, config, cx)?;
-            let wrote = self.write(cx)?;
+            let wrote = self.write(history, cx)?;
             if !(self.readable || wrote && self.writable && self.has_more(cx)) {
                 let due = self.session.deadline();
                 return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
@@ -109,7 +109,7 @@ impl Established {
             let _ = self.converse(config, history, cx);
         }
         self.session.disconnect();
-        let _ = self.write(cx);
+        let _ = self.write(history, cx);
         self.stream.close();
     }
 
@@ -125,7 +125,10 @@ impl Established {
         let mut chunk = [0u8; 8192];
         let outcome = match self.stream.read(&mut chunk) {
             Ok(0) => Err(Error::new(LOSANT_ERR_CONNECTION_LOST, "the broker closed the connection")),
-            Ok(count) => self.session.receive(&chunk[..count], cx.now.instant, &mut self.incoming),
+            Ok(count) => {
+                history.counts.bytes_received += count as u64;
+                self.session.receive(&chunk[..count], cx.now.instant, &mut self.incoming)
+            }
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
                 self.readable = false;
                 Ok(())
@@ -156,10 +159,11 @@ impl Established {
     }
 
     /// Writes what the network takes; whether it took anything.
-    fn write(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
+    fn write(&mut self, history: &mut History, cx: &mut Context<'_>) -> Result<bool, Error> {
         let before = self.session.taken();
         let outcome = self.write_output();
         let taken = self.session.taken();
+        history.counts.bytes_sent += taken - before;
         if taken != before {
             let mut outbox = cx.outbox.lock();
             outbox.written(taken, cx.now.instant);
@@ -240,9 +244,11 @@ impl Established {
         log::info!("{id}: connected to {}:{}", config.target.host, config.target.port);
         cx.tell(if history.was_online { Event::Reconnect } else { Event::Connect });
         history.was_online = true;
+        history.counts.connects += 1;
         if refused {
             let text = format!("the broker refused the subscription to {}", config.identity.command_topic);
             log::warn!("{id}: {text}");
+            history.counts.error(LOSANT_ERR_SUBSCRIBE_REFUSED);
             cx.tell(Event::Error(Error::new(LOSANT_ERR_SUBSCRIBE_REFUSED, text).at(LOSANT_STAGE_MQTT)));
         }
         cx.events.append(&mut self.early);
@@ -258,19 +264,23 @@ fn command(
     cx: &Context<'_>,
 ) -> Option<Event> {
     let id = &config.identity.client_id;
+    history.counts.messages_received += 1;
     if topic != config.identity.command_topic {
         log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(topic));
         return None;
     }
     match decode_command(message, cx.now.wall_ms) {
-        Ok(_) if !cx.commands_wanted => None,
         Ok(command) => {
+            history.counts.commands += 1;
+            if !cx.commands_wanted {
+                return None;
+            }
             let message = String::from_utf8_lossy(message);
             Some(Event::Command { command, topic: topic.into(), message: (*message).into() })
         }
         Err(why) => {
-            history.malformed += 1;
-            log::warn!("{id}: ignored malformed command number {}: {why}", history.malformed);
+            history.counts.malformed_commands += 1;
+            log::warn!("{id}: ignored a malformed command: {why}");
             None
         }
     }

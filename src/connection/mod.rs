@@ -12,6 +12,7 @@ use crate::{
     event::{Event, PendingEvent},
     outbox::Outbox,
     session::Identity,
+    stats::{ConnectionState::*, LinkCounts, LinkStats},
     status::{Error, Status::*},
     sync::Mutex,
     time::Now,
@@ -45,6 +46,7 @@ pub(crate) struct Context<'a> {
     pub registry: &'a Registry,
     pub token: Token,
     pub outbox: &'a Mutex<Outbox>,
+    pub link_stats: &'a Mutex<LinkStats>,
     /// What has happened, in order.
     pub events: &'a mut VecDeque<PendingEvent>,
     /// Whether anybody hears of commands.
@@ -134,8 +136,8 @@ pub(crate) struct History {
     /// Whether a connection has been complete before: then the next time is a reconnect.
     was_online: bool,
     known_to_broker: bool,
-    /// Commands that could not be read.
-    malformed: u64,
+    /// What has happened since the last round of work.
+    counts: LinkCounts,
 }
 
 pub(crate) struct Connection {
@@ -151,7 +153,11 @@ impl Connection {
     pub fn open(config: ConnectionConfig, notify: Notify) -> Box<dyn Link> {
         Box::new(Connection {
             backoff: Backoff::new(config.reconnect_initial, config.reconnect_max),
-            history: History { was_online: false, known_to_broker: config.known_to_broker, malformed: 0 },
+            history: History {
+                was_online: false,
+                known_to_broker: config.known_to_broker,
+                counts: LinkCounts::default(),
+            },
             config,
             state: State::Idle,
             notify,
@@ -161,6 +167,7 @@ impl Connection {
     fn begin(&mut self, cx: &Context<'_>) -> Result<(), Error> {
         self.state = match connect_limit::begin(cx.now.instant, fastrand::f64()) {
             Ok(attempt) => {
+                self.history.counts.attempts += 1;
                 let deadline = cx.now.instant + self.config.connect_timeout;
                 let connecting = Connecting::start(self.config.target.clone(), deadline, self.notify.clone())?;
                 State::Connecting(Box::new(connecting), attempt)
@@ -182,6 +189,17 @@ impl Connection {
             self.state = State::Established(Box::new(established));
         }
         Ok(None)
+    }
+
+    /// What has been counted in this round becomes visible, all at once.
+    fn publish_stats(&mut self, cx: &Context<'_>) {
+        let state = match self.phase() {
+            Phase::Connecting => LOSANT_CONNECTION_CONNECTING,
+            Phase::Online => LOSANT_CONNECTION_CONNECTED,
+            Phase::Waiting => LOSANT_CONNECTION_WAITING,
+            Phase::Ended => LOSANT_CONNECTION_CLOSED,
+        };
+        cx.link_stats.lock().add(std::mem::take(&mut self.history.counts), state, cx.now.instant);
     }
 
     /// What a connection has brought that never became complete.
@@ -213,6 +231,7 @@ impl Connection {
         if let Some(suspect) = suspect {
             log::warn!("{id}: connections end when states of {suspect} are sent: is it a peripheral of this gateway?");
         }
+        self.history.counts.error(failure.status);
         cx.tell(Event::Error(failure.clone()));
         let refused = matches!(
             failure.status,
@@ -251,6 +270,7 @@ impl Link for Connection {
             match outcome {
                 Ok(Some(next)) => {
                     self.tell_outcomes(cx);
+                    self.publish_stats(cx);
                     return next;
                 }
                 Ok(None) => {}
@@ -277,6 +297,7 @@ impl Link for Connection {
         if !matches!(self.state, State::Ended(_)) {
             self.state = State::Ended(Error::new(LOSANT_OK, "closed by request"));
         }
+        self.publish_stats(cx);
     }
 
     fn phase(&self) -> Phase {

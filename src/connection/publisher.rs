@@ -2,7 +2,7 @@
 
 use crate::{
     outbox::{Awaits, Outbox},
-    payload::encode_states,
+    payload::{Element, encode_states},
     session::Session,
     time::Now,
 };
@@ -39,7 +39,7 @@ impl Publisher {
             let mut all_resent = true;
             let states = outbox.states(load).map(|entry| {
                 all_resent &= entry.resend;
-                (&*entry.json, entry.stamp.resolve(now))
+                Element { time_ms: entry.stamp.resolve(now), extra: entry.extra.as_deref(), json: &entry.json }
             });
             encode_states(&mut self.scratch, states);
             self.publish.payload = self.scratch.split().freeze();

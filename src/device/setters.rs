@@ -87,7 +87,7 @@ impl Device {
     }
 
     /// The MQTT keep-alive in seconds, 1 to 65,535; the default is 15. A dead link is found within twice this time.
-    pub fn set_keep_alive(&self, seconds: u32) -> Result<(), Error> {
+    pub fn set_keep_alive_seconds(&self, seconds: u32) -> Result<(), Error> {
         options::check_range("keep-alive", "s", seconds.into(), 1..=u16::MAX.into())?;
         self.set(|options| options.keep_alive = Duration::from_secs(seconds.into()))
     }
@@ -130,7 +130,7 @@ impl Device {
     }
 
     /// How many QoS 1 messages may be sent before the first is acknowledged: 1 to 1,000; the default is 100.
-    pub fn set_in_flight(&self, messages: u32) -> Result<(), Error> {
+    pub fn set_max_in_flight(&self, messages: u32) -> Result<(), Error> {
         let messages = options::check_size("messages", "", messages.into(), 1..=1_000)?;
         self.set_limit(|limits| limits.in_flight = messages)
     }

@@ -73,7 +73,29 @@ impl Engine {
     /// as it takes).
     pub fn flush(self: &Arc<Self>, timeout: Option<Duration>) -> Result<(), Error> {
         check_waitable("flush")?;
-        if self.run_until_delivered(deadline(timeout))? {
+        self.deliver(deadline(timeout))
+    }
+
+    /// Accepts no more states, delivers what it can within this time, and closes the device. The answer is that of
+    /// [`Self::flush`].
+    pub fn drain(self: &Arc<Self>, timeout: Option<Duration>) -> Result<(), Error> {
+        check_waitable("drain")?;
+        let until = deadline(timeout);
+        self.outbox.lock().set_closing(true);
+        let delivered = self.deliver(until);
+        if let Err(e) = &delivered {
+            if matches!(e.status, LOSANT_ERR_NOT_RUNNING | LOSANT_ERR_FORKED) {
+                // It was closed already, or by someone else meanwhile; or this is no longer the process whose it is.
+                return delivered;
+            }
+        }
+        self.close()?;
+        self.wait_for_end(until);
+        delivered
+    }
+
+    fn deliver(self: &Arc<Self>, until: Option<Instant>) -> Result<(), Error> {
+        if self.run_until_delivered(until)? {
             return Ok(());
         }
         // A host that polls the descriptor knows a time that may be older than what has been done here.
@@ -81,24 +103,6 @@ impl Engine {
         report_wake(woken);
         let queued = self.outbox.lock().counters().queued;
         Err(Error::new(LOSANT_ERR_NOT_DELIVERED, format!("{queued} states are not delivered yet")))
-    }
-
-    /// Accepts no more states, delivers what it can within this time, and closes the device: how many states are left.
-    pub fn close_timeout(self: &Arc<Self>, timeout: Option<Duration>) -> Result<u64, Error> {
-        check_waitable("close with a timeout")?;
-        let until = deadline(timeout);
-        self.outbox.lock().set_closing(true);
-        match self.run_until_delivered(until) {
-            // It was closed already, or by someone else meanwhile.
-            Err(e) if e.status == LOSANT_ERR_NOT_RUNNING => {}
-            Err(e) if e.status == LOSANT_ERR_FORKED => return Err(e),
-            // What ended the connection was told by its close event; what is left is told below.
-            Ok(_) | Err(_) => {
-                self.close()?;
-                self.wait_for_end(until);
-            }
-        }
-        Ok(self.outbox.lock().counters().queued)
     }
 
     /// Waits until whoever runs the loop has closed the device, and its observers have been told.

@@ -12,6 +12,7 @@ use crate::{
     connection::{Context, Link, Next, Phase, Readiness},
     defect,
     event::{Event, EventType, PendingEvent},
+    stats::ConnectionState::LOSANT_CONNECTION_CLOSED,
     status::{Error, Status::*},
     sync::{MutexGuard, thread},
     time::Now,
@@ -21,7 +22,7 @@ use std::{
     collections::VecDeque,
     io, mem,
     sync::{Arc, atomic::Ordering::*},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(super) struct LoopGuard<'a> {
@@ -126,6 +127,7 @@ impl<'a> LoopGuard<'a> {
             registry,
             token,
             outbox: &engine.outbox,
+            link_stats: &engine.link_stats,
             events: &mut self.events,
             commands_wanted: engine.observers.listen_for(EventType::LOSANT_EVENT_COMMAND),
         };
@@ -244,6 +246,7 @@ impl<'a> LoopGuard<'a> {
 /// What a defect means for a device. What it has accepted stays accepted.
 fn failed(engine: &Engine, what: &str) -> Error {
     engine.outbox.lock().connection_lost();
+    engine.link_stats.lock().set_state(LOSANT_CONNECTION_CLOSED, Instant::now());
     let text = format!("a defect in liblosant ended the connection, please report it: {what}");
     log::error!("{}: {text}", engine.id);
     Error::new(LOSANT_ERR_INTERNAL, text)

@@ -20,6 +20,7 @@ use crate::{
     options::Options,
     outbox::Outbox,
     session::{Credentials, Identity},
+    stats::{ConnectionState::LOSANT_CONNECTION_CONNECTING, LinkStats, Stats},
     status::{Error, Status::*},
     sync::{AtomicBool, Mutex, MutexGuard, Rank, Ranked, thread},
     text::CText,
@@ -41,6 +42,7 @@ pub(crate) struct Engine {
     pub id: CText,
     credentials: Option<Credentials>,
     pub outbox: Mutex<Outbox>,
+    link_stats: Mutex<LinkStats>,
     observers: Observers,
     rounds: Rounds,
     online: AtomicBool,
@@ -63,6 +65,7 @@ impl Engine {
             id: id.into(),
             credentials,
             outbox: Mutex::new(Outbox::new(id, options.limits)),
+            link_stats: Mutex::new(LinkStats::new(Instant::now())),
             observers: Observers::default(),
             rounds: Rounds::default(),
             online: AtomicBool::new(false),
@@ -111,6 +114,16 @@ impl Engine {
 
     pub fn remove_tagged_observer(&self, event: EventType, tag: Tag) -> Result<(), Error> {
         self.observers.remove_tagged(event, tag)
+    }
+
+    /// All that the device has done so far, as it was at one moment.
+    pub fn stats(&self) -> Stats {
+        let now = Instant::now();
+        let mut stats = Stats::default();
+        let outbox = self.outbox.lock();
+        outbox.fill(&mut stats, now);
+        self.link_stats.lock().fill(&mut stats, now);
+        stats
     }
 
     /// Whether the connection is complete: states flow and commands arrive.
@@ -166,6 +179,7 @@ impl Engine {
         run.own.make()?;
         let link = self.link(&run, first_failure_ends);
         self.outbox.lock().set_closing(false);
+        self.link_stats.lock().set_state(LOSANT_CONNECTION_CONNECTING, Instant::now());
         run.begin(Mode::Own, link);
         Ok(run)
     }
@@ -219,6 +233,7 @@ impl Engine {
         let link = self.link(&run, false);
         let membership = background::join(self)?;
         self.outbox.lock().set_closing(false);
+        self.link_stats.lock().set_state(LOSANT_CONNECTION_CONNECTING, Instant::now());
         run.begin(Mode::Background(membership), link);
         let woken = run.signal();
         drop(run);

@@ -44,8 +44,8 @@ pub unsafe extern "C" fn losant_device_new(
 /// Frees a device: legal at any time, on any thread, also inside its own callbacks. A connection is closed, without a
 /// close event; states that were not delivered are lost.
 ///
-/// After it returns, no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
-/// another thread; called inside any callback, it does not wait. So do not hold a lock that a callback takes.
+/// After it has returned no callback of the device starts. Called outside of callbacks, it also waits for one that runs on
+/// another thread, so do not hold a lock that a callback takes; called inside a callback it does not wait for one that runs.
 ///
 /// In a child made by fork, a device of the parent's is only given back: nothing is closed or destroyed, as the parent
 /// still has it. The child's copies of its descriptors go with the child, or by exec.

@@ -18,55 +18,59 @@ use std::{
 #[repr(C)]
 #[allow(non_camel_case_types, reason = "the C name")]
 pub struct losant_event {
-    /// What kind of event.
-    pub r#type: EventType,
-    /// Close, error and dropped: the cause. LOSANT_OK for a close by losant_device_close.
-    pub status: Status,
-    /// Close and error: how far the connection had come.
-    pub stage: Stage,
+    /// The size of this struct in bytes: members behind it are of a later version.
+    pub size: u32,
+    /// What kind of event: a losant_event_type.
+    pub r#type: i32,
+    /// Close, error and dropped: the cause, a losant_status. LOSANT_OK for a close by losant_device_close.
+    pub status: i32,
+    /// Close and error: how far the connection had come, a losant_stage.
+    pub stage: i32,
     /// Close and error: English text about this one case, for a log. Never holds a key or a secret.
     pub text: *const c_char,
     /// Length of text in bytes.
-    pub text_len: usize,
+    pub text_len: u32,
     /// All events: the device id.
     pub device_id: *const c_char,
     /// Length of device_id in bytes.
-    pub device_id_len: usize,
+    pub device_id_len: u32,
     /// Command: its name.
     pub name: *const c_char,
     /// Length of name in bytes.
-    pub name_len: usize,
+    pub name_len: u32,
     /// Command: its payload as JSON text, "null" if it has none. Losant's extended JSON: {"$undefined": true} has become
     /// null; {"$date": …} stands as sent, losant_parse_time reads it.
     pub payload: *const c_char,
     /// Length of payload in bytes.
-    pub payload_len: usize,
+    pub payload_len: u32,
     /// Command: its time in milliseconds since 1970; the time of arrival if it has none.
     pub time_ms: i64,
     /// Command: its time as sent: ISO text, or the JSON text of the extended JSON object; empty if it has none.
     pub time: *const c_char,
     /// Length of time in bytes.
-    pub time_len: usize,
+    pub time_len: u32,
     /// Command: the MQTT topic it came on.
     pub topic: *const c_char,
     /// Length of topic in bytes.
-    pub topic_len: usize,
+    pub topic_len: u32,
     /// Command: the whole MQTT message as it came.
     pub message: *const c_char,
     /// Length of message in bytes.
-    pub message_len: usize,
-    /// Delivered and dropped: the id of the state, as losant_device_send_state_id gave it.
+    pub message_len: u32,
+    /// Delivered and dropped: the id of the state, as losant_device_send gave it.
     pub state_id: u64,
 }
 
 /// Receives events.
 ///
-/// One at a time per device; on the thread that turns the loop (the one in losant_device_connect, losant_device_loop or
-/// losant_device_close, or the library's background thread); no library lock held, so any function may be called,
-/// losant_device_free too; after losant_device_free returns none runs; pointers die with the call.
+/// One at a time per device, on the thread that runs its loop (the one in losant_device_connect, losant_device_loop,
+/// losant_device_flush, losant_device_drain or losant_device_close, or the library's background thread). No library lock is
+/// held, so any function may be called, losant_device_free too; losant_device_connect with blocking true,
+/// losant_device_flush and losant_device_drain are refused inside a callback of any device, and losant_device_loop inside
+/// one of the same device (LOSANT_ERR_IN_CALLBACK). Pointers in the event die with the call. Do not let C++ exceptions or
+/// longjmp leave it.
 ///
-/// Only blocking calls on the same device are refused inside a callback (LOSANT_ERR_IN_CALLBACK). Do not let C++
-/// exceptions or longjmp leave it.
+/// All started devices share one thread: while a callback runs there, the others wait.
 ///
 /// @param device the device it happened to
 /// @param event what has happened; lives until the callback returns
@@ -82,7 +86,7 @@ impl losant_event {
         match event {
             Event::Connect | Event::Reconnect => {}
             Event::Close(Error { stage, status, text }) | Event::Error(Error { stage, status, text }) => {
-                (view.stage, view.status) = (*stage, *status);
+                (view.stage, view.status) = (*stage as i32, status.code());
                 (view.text, view.text_len) = lend(text);
             }
             Event::Command { command, topic, message } => {
@@ -94,7 +98,7 @@ impl losant_event {
                 (view.message, view.message_len) = lend(message);
             }
             Event::Delivered { id } => view.state_id = *id,
-            Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, *cause),
+            Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, cause.code()),
         }
         view
     }
@@ -102,9 +106,10 @@ impl losant_event {
     fn empty(device_id: &CText, kind: EventType) -> Self {
         let (device_id, device_id_len) = lend(device_id);
         losant_event {
-            r#type: kind,
-            status: Status::LOSANT_OK,
-            stage: Stage::LOSANT_STAGE_NONE,
+            size: size_of::<losant_event>() as u32,
+            r#type: kind as i32,
+            status: Status::LOSANT_OK.code(),
+            stage: Stage::LOSANT_STAGE_NONE as i32,
             text: ptr::null(),
             text_len: 0,
             device_id,
@@ -125,8 +130,9 @@ impl losant_event {
     }
 }
 
-fn lend(text: &CText) -> (*const c_char, usize) {
-    (text.as_c_ptr(), text.len())
+/// No text is longer than a message, which is far below 4 GB.
+fn lend(text: &CText) -> (*const c_char, u32) {
+    (text.as_c_ptr(), u32::try_from(text.len()).unwrap_or(u32::MAX))
 }
 
 impl EventType {

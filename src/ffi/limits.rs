@@ -52,8 +52,8 @@ pub extern "C" fn losant_device_set_when_full(device: *mut losant_device, policy
 /// @param messages 1 to 1,000; with 1 a state that went out twice never comes after a newer one
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
-pub extern "C" fn losant_device_set_in_flight(device: *mut losant_device, messages: u32) -> Status {
-    guard("losant_device_set_in_flight", || handle::find(device)?.set_in_flight(messages))
+pub extern "C" fn losant_device_set_max_in_flight(device: *mut losant_device, messages: u32) -> Status {
+    guard("losant_device_set_max_in_flight", || handle::find(device)?.set_max_in_flight(messages))
 }
 
 /// Sets the largest message that states are merged into. States that the rate limit would hold back go out together, as

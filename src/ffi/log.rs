@@ -78,7 +78,7 @@ thread_local! {
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_ARGUMENT if max_level is none of the levels; LOSANT_ERR_BUSY if a Rust host has
 /// a logger of its own
 #[unsafe(no_mangle)]
-pub extern "C" fn losant_set_log_callback(
+pub unsafe extern "C" fn losant_set_log_callback(
     callback: losant_log_callback,
     max_level: c_int,
     user_data: *mut c_void,

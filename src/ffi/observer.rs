@@ -16,28 +16,9 @@ use std::{
     sync::Arc,
 };
 
-/// Adds an observer of one type of event. Any number may be added, also the same one several times; they are called in the
-/// order they were added. One that is added inside a callback hears of later events only.
-///
-/// @param device the device, connected or not
-/// @param event a losant_event_type
-/// @param callback what to call; see losant_event_callback
-/// @param user_data handed to the callback; the library never looks at it. Keep what it points to until
-/// losant_device_remove_event_observer or losant_device_free has returned.
-/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
-#[unsafe(no_mangle)]
-pub extern "C" fn losant_device_add_event_observer(
-    device: *mut losant_device,
-    event: c_int,
-    callback: losant_event_callback,
-    user_data: *mut c_void,
-) -> Status {
-    guard("losant_device_add_event_observer", || add(device, event, callback, user_data, None))
-}
-
 /// Destroys the user data of an observer: the last that the library has to do with it.
 ///
-/// Called exactly once for every losant_device_add_event_observer_with_destructor that succeeded: when the observer has
+/// Called exactly once for every losant_device_add_event_observer with a destructor that succeeded: when the observer has
 /// been removed or its device freed, and its callback is not running any more on any thread. No library lock is held, so
 /// any function may be called.
 ///
@@ -47,29 +28,30 @@ pub extern "C" fn losant_device_add_event_observer(
 ///
 /// Not called when the process ends with the device not freed, nor in a child made by fork.
 ///
-/// @param user_data as given to losant_device_add_event_observer_with_destructor
+/// @param user_data as given to losant_device_add_event_observer
 #[allow(non_camel_case_types, reason = "the C name")]
 pub type losant_destroy_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-/// The same as losant_device_add_event_observer, with a function that destroys the user data when the observer has come to
-/// its end. Removed by losant_device_remove_event_observer like any other.
+/// Adds an observer of one type of event. Any number may be added, also the same one several times; they are called in the
+/// order they were added. One that is added inside a callback hears of later events only.
 ///
 /// @param device the device, connected or not
 /// @param event a losant_event_type
 /// @param callback what to call; see losant_event_callback
-/// @param user_data handed to the callback and, at the end, to destroy. With several observers, destroy is called once for
-/// each.
-/// @param destroy what to call at the end; see losant_destroy_callback. NULL: nothing. Not called if this function fails.
+/// @param user_data handed to the callback and, at the end, to destroy; the library never looks at it. Without destroy, keep
+/// what it points to until losant_device_remove_event_observer or losant_device_free has returned.
+/// @param destroy what to call with user_data when the observer has come to its end; see losant_destroy_callback. NULL:
+/// nothing. With several observers it is called once for each. Not called if this function fails.
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT
 #[unsafe(no_mangle)]
-pub extern "C" fn losant_device_add_event_observer_with_destructor(
+pub unsafe extern "C" fn losant_device_add_event_observer(
     device: *mut losant_device,
     event: c_int,
     callback: losant_event_callback,
     user_data: *mut c_void,
     destroy: losant_destroy_callback,
 ) -> Status {
-    guard("losant_device_add_event_observer_with_destructor", || add(device, event, callback, user_data, destroy))
+    guard("losant_device_add_event_observer", || add(device, event, callback, user_data, destroy))
 }
 
 /// Removes the first observer that was added with these arguments. After it returns, its callback is not running on
@@ -85,7 +67,7 @@ pub extern "C" fn losant_device_add_event_observer_with_destructor(
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_ARGUMENT;
 /// LOSANT_ERR_NO_SUCH_OBSERVER; LOSANT_ERR_BUSY
 #[unsafe(no_mangle)]
-pub extern "C" fn losant_device_remove_event_observer(
+pub unsafe extern "C" fn losant_device_remove_event_observer(
     device: *mut losant_device,
     event: c_int,
     callback: losant_event_callback,

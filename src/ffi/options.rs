@@ -175,7 +175,8 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_pem(
     })
 }
 
-/// The same as losant_device_set_client_certificate_pem from files, which are read again at each connection, so that they can
+/// Sets files with the device's own certificate chain and key, PEM, as losant_device_set_client_certificate_pem takes them.
+/// They are read again at each connection, so that they can
 /// be renewed without a restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE.
 ///
 /// @param device the device, not connecting or connected
@@ -203,8 +204,8 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_files(
 /// @param seconds 1 to 65535
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
-pub extern "C" fn losant_device_set_keep_alive(device: *mut losant_device, seconds: u32) -> Status {
-    guard("losant_device_set_keep_alive", || handle::find(device)?.set_keep_alive(seconds))
+pub extern "C" fn losant_device_set_keep_alive_seconds(device: *mut losant_device, seconds: u32) -> Status {
+    guard("losant_device_set_keep_alive_seconds", || handle::find(device)?.set_keep_alive_seconds(seconds))
 }
 
 /// Sets the MQTT quality of service of states. The default is 1.

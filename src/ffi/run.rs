@@ -32,12 +32,14 @@ pub extern "C" fn losant_device_connect(device: *mut losant_device, blocking: bo
     })
 }
 
-/// Does the network work and the callbacks of a device connected with blocking false, on this thread. Call it again and
-/// again, at the latest when losant_device_next_timeout says.
+/// Does the network work and the callbacks of a device connected with blocking false, on this thread: one round of work, as
+/// soon as there is some. While a connection is being made it goes on within the timeout until that has succeeded or
+/// failed, so a program that calls it and then sleeps, again and again, is connected after its first call. Call it again
+/// and again, at the latest when losant_device_next_timeout says.
 ///
 /// @param device the device
-/// @param timeout_ms how long to wait for something to do, in milliseconds; 0 does not wait, negative waits as long as
-/// it takes. A signal handled on this thread, or a call of another thread, may end the wait early.
+/// @param timeout_ms how long to wait, in milliseconds; 0 does not wait, negative waits as long as it takes. A signal
+/// handled on this thread, or a call of another thread, may end the wait early.
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NOT_RUNNING if the device is not connecting or connected, or
 /// is run by the background thread; LOSANT_ERR_BUSY if another thread is in the loop; LOSANT_ERR_IN_CALLBACK inside a
 /// callback of the same device; LOSANT_ERR_SYSTEM. If the broker refused the device, what losant_device_connect lists.
@@ -73,7 +75,7 @@ pub extern "C" fn losant_device_is_connected(device: *const losant_device) -> bo
 /// connect.
 ///
 /// Never waits. A device that no thread is working on is closed at once, and the close event raised, on this thread;
-/// else the thread that turns the loop does it. Closing a closed device does nothing.
+/// else the thread that runs the loop does it. Closing a closed device does nothing.
 ///
 /// @param device the device
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE
@@ -85,41 +87,32 @@ pub extern "C" fn losant_device_close(device: *mut losant_device) -> Status {
     })
 }
 
-/// Accepts no more states, delivers what it can within a time, disconnects cleanly, and tells how many states are left.
-/// For the end of a program: whatever the network does, it returns in time.
+/// Accepts no more states, delivers what it can within a time, and closes the device. For the end of a program: whatever the
+/// network does, it returns in time.
 ///
-/// Delivery keeps to the rate limit. What is left stays in the outbox, and goes out if the device is connected again; only
-/// then are states accepted again too. On a device that is not connecting or connected it only counts.
+/// Delivery keeps to the rate limit. What is left (losant_device_stats tells how much) stays in the outbox, and goes out
+/// if the device is connected again; only then are states accepted again too.
 ///
-/// Where no other thread turns the loop, this one does, callbacks included. When it returns, the close event has been
-/// raised, and its callbacks have returned; they and others that run on another thread are waited for, at most a second
-/// longer than the time given. So do not hold a lock that a callback takes.
+/// Where no other thread runs the loop, this one does, callbacks included. When it returns, the device is closed, the close
+/// event has been raised, and its callbacks have returned; they and others that run on another thread are waited for, at
+/// most a second longer than the time given. So do not hold a lock that a callback takes.
 ///
 /// @param device the device
 /// @param timeout_ms milliseconds; 0: deliver only what can be sent at once; negative: as long as it takes
-/// @param left receives how many accepted states are not delivered; may be NULL
-/// @return LOSANT_OK, whatever is left; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_IN_CALLBACK inside a callback of any device
+/// @return LOSANT_OK: all is delivered; LOSANT_ERR_NOT_DELIVERED: not within the time; LOSANT_ERR_INVALID_HANDLE;
+/// LOSANT_ERR_NOT_RUNNING if states wait and the device is not connecting or connected, or is closed meanwhile;
+/// LOSANT_ERR_IN_CALLBACK inside a callback of any device: then nothing is done; LOSANT_ERR_SYSTEM. If the broker refused
+/// the device meanwhile, what losant_device_connect lists.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn losant_device_close_timeout(
-    device: *mut losant_device,
-    timeout_ms: c_int,
-    left: *mut u64,
-) -> Status {
-    guard("losant_device_close_timeout", || {
-        let found = handle::find(device)?;
-        let count = found.close_timeout(timeout(timeout_ms))?;
-        // SAFETY: the caller passes NULL or a place for a number.
-        if let Some(left) = unsafe { left.as_mut() } {
-            *left = count;
-        }
-        Ok(())
-    })
+pub extern "C" fn losant_device_drain(device: *mut losant_device, timeout_ms: c_int) -> Status {
+    guard("losant_device_drain", || handle::find(device)?.drain(timeout(timeout_ms)))
 }
 
-/// Waits until every accepted state is delivered, those accepted meanwhile too.
+/// Waits until every accepted state is delivered, those accepted meanwhile too, and the callbacks of delivered and dropped
+/// events have returned: a losant_device_free right behind it loses none of them.
 ///
-/// Where no other thread turns the loop, this one does, callbacks included; a thread that calls losant_device_loop
-/// meanwhile waits with it.
+/// Where no other thread runs the loop, this one does, callbacks included; a thread that calls losant_device_loop
+/// meanwhile waits with it. Callbacks on other threads are waited for, so do not hold a lock that a callback takes.
 ///
 /// @param device the device
 /// @param timeout_ms milliseconds; negative: as long as it takes
@@ -165,7 +158,7 @@ pub unsafe extern "C" fn losant_device_fd(device: *mut losant_device, fd: *mut c
 /// @param timeout_ms receives milliseconds, rounded up; 0: now; -1: no need
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_NOT_RUNNING
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn losant_device_next_timeout(device: *mut losant_device, timeout_ms: *mut c_int) -> Status {
+pub unsafe extern "C" fn losant_device_next_timeout(device: *const losant_device, timeout_ms: *mut c_int) -> Status {
     guard("losant_device_next_timeout", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a place for a number.

@@ -20,6 +20,27 @@ pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Resul
     })
 }
 
+/// A text argument with its length in bytes; 0 if it is NUL-terminated.
+///
+/// # Safety
+/// `text` is NULL or points to so many bytes, or, where `len` is 0, to a NUL-terminated string, that nobody changes while
+/// the returned reference lives.
+pub(super) unsafe fn sized_text_argument<'a>(name: &str, text: *const c_char, len: u64) -> Result<&'a str, Error> {
+    if len == 0 || text.is_null() {
+        // SAFETY: as this function demands.
+        return unsafe { text_argument(name, text) };
+    }
+    // No text in memory is longer than this; the check keeps a wild length from being one.
+    let len = usize::try_from(len).ok().filter(|len| *len <= isize::MAX as usize);
+    let len = len.ok_or_else(|| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} has no such length")))?;
+    // SAFETY: as this function demands.
+    let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) };
+    std::str::from_utf8(bytes).map_err(|e| {
+        let at = e.valid_up_to();
+        Error::new(LOSANT_ERR_INVALID_UTF8, format!("{name} is not UTF-8 from byte {at} on"))
+    })
+}
+
 /// A text argument that may be NULL.
 ///
 /// # Safety

@@ -133,6 +133,11 @@ impl Flight {
         std::mem::take(&mut self.units)
     }
 
+    /// The oldest state under way.
+    pub fn oldest(&self) -> Option<&Entry> {
+        self.units.iter().filter_map(|unit| unit.states.first()).min_by_key(|entry| entry.id)
+    }
+
     /// Takes the oldest state out of the oldest message that has one. The message stays: its acknowledgement will come.
     pub fn drop_oldest(&mut self) -> Option<Entry> {
         let unit = self.units.iter_mut().find(|unit| !unit.states.is_empty())?;

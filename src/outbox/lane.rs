@@ -1,10 +1,7 @@
 //! What waits for one topic, in order, and when the next message may go.
 
 use super::Entry;
-use crate::{
-    pacer::{Pace, Permit, Rate},
-    payload::FRAME,
-};
+use crate::pacer::{Pace, Permit, Rate};
 use std::{collections::VecDeque, time::Instant};
 
 /// One topic's states that are not under way.
@@ -59,7 +56,7 @@ impl Lane {
         // The brackets, and one comma fewer than counted below.
         let mut size = 1;
         let fits = |entry: &&Entry| {
-            size += entry.json.len() + FRAME + 1;
+            size += entry.element_len() + 1;
             size <= bytes
         };
         self.waiting.iter().take_while(fits).count().max(1)

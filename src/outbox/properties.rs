@@ -1,6 +1,9 @@
 //! What holds for the outbox whatever happens, on a clock of the test's own.
 
-use super::{tests::limits, *};
+use super::{
+    tests::{limits, state_of},
+    *,
+};
 use crate::pacer::Rate;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +78,7 @@ impl World {
                 for length in lengths {
                     let state = "x".repeat(*length);
                     let peripheral = (*lane > 0).then(|| NAMES[*lane]);
-                    if let Ok((id, _)) = self.outbox.push(peripheral, &state, Stamp::Wall(1), self.now) {
+                    if let Ok((id, _)) = self.outbox.push(state_of(peripheral, &state), self.now) {
                         assert!(self.accepted.insert(id), "an id given twice");
                     }
                 }

@@ -33,9 +33,14 @@ fn paced(per_topic: usize, per_connection: usize) -> Outbox {
     outbox
 }
 
+/// A state of a peripheral or of the device.
+pub(super) fn state_of<'a>(peripheral: Option<&'a str>, json: &'a str) -> NewState<'a> {
+    NewState { peripheral, json, extra: None, stamp: STAMP }
+}
+
 fn push(outbox: &mut Outbox, names: &[&str]) {
     for name in names {
-        outbox.push(None, name, STAMP, Instant::now()).unwrap();
+        outbox.push(state_of(None, name), Instant::now()).unwrap();
     }
 }
 
@@ -143,7 +148,7 @@ fn when_full_the_oldest_that_is_not_in_flight_goes() {
     let mut outbox = outbox(3, 2);
     push(&mut outbox, &["a", "b", "c"]);
     send(&mut outbox, 1);
-    assert_eq!(outbox.push(None, "d", STAMP, Instant::now()), Ok((4, 1)));
+    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok((4, 1)));
     ack(&mut outbox, [1, 2]);
     assert_eq!(names(&send(&mut outbox, 3)), ["d"]);
     assert_eq!(outbox.counters().dropped, 1);
@@ -156,14 +161,14 @@ fn when_told_so_a_full_outbox_refuses_the_newest() {
     let when_full = WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST;
     let mut outbox = Outbox::new("d", Limits { when_full, ..limits(2, 2) });
     push(&mut outbox, &["a", "b"]);
-    let refused = outbox.push(None, "c", STAMP, Instant::now()).unwrap_err();
+    let refused = outbox.push(state_of(None, "c"), Instant::now()).unwrap_err();
     assert_eq!(refused.status, LOSANT_ERR_OUTBOX_FULL);
     assert_eq!(names(&send(&mut outbox, 1)), ["a", "b"]);
     ack(&mut outbox, [1]);
     // The refused one has used up no id.
-    assert_eq!(outbox.push(None, "d", STAMP, Instant::now()), Ok((3, 0)));
+    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok((3, 0)));
     let counters = outbox.counters();
-    assert_eq!((counters.accepted, counters.refused, counters.dropped), (3, 1, 0));
+    assert_eq!((counters.accepted, counters.refused_full, counters.dropped), (3, 1, 0));
 }
 
 #[test]
@@ -189,7 +194,7 @@ fn bytes_are_bounded_too() {
         assert!(outbox.bytes <= 2000);
     }
     assert_eq!(outbox.counters().queued, 2);
-    let never = outbox.push(None, &"x".repeat(2000), STAMP, Instant::now()).unwrap_err();
+    let never = outbox.push(state_of(None, &"x".repeat(2000)), Instant::now()).unwrap_err();
     assert_eq!(never.status, LOSANT_ERR_TOO_LARGE);
     assert_eq!(outbox.counters().queued, 2, "nothing made room for what cannot fit");
 }
@@ -208,7 +213,7 @@ fn a_device_that_is_being_closed_takes_no_states() {
     let mut outbox = outbox(10, 5);
     push(&mut outbox, &["a"]);
     outbox.set_closing(true);
-    assert_eq!(outbox.push(None, "b", STAMP, Instant::now()).unwrap_err().status, LOSANT_ERR_CLOSING);
+    assert_eq!(outbox.push(state_of(None, "b"), Instant::now()).unwrap_err().status, LOSANT_ERR_CLOSING);
     outbox.set_closing(false);
     push(&mut outbox, &["c"]);
     assert_eq!(names(&send(&mut outbox, 1)), ["a", "c"]);
@@ -264,7 +269,7 @@ fn a_night_of_states_is_a_few_messages() {
     let (mut messages, mut states) = (0, 0);
     while let Ok(load) = outbox.next(now) {
         let mut payload = bytes::BytesMut::new();
-        crate::payload::encode_states(&mut payload, outbox.states(load).map(|entry| (&*entry.json, 1)));
+        crate::payload::encode_states(&mut payload, outbox.states(load).map(|entry| (&*entry.json, 1).into()));
         assert!(payload.len() <= MAX_PAYLOAD);
         states += outbox.states(load).len();
         messages += 1;
@@ -320,10 +325,10 @@ fn each_topic_has_its_turn_and_its_own_window() {
     outbox.set_limits(Limits { merge: 0, ..outbox.limits });
     push(&mut outbox, &["own"; 10]);
     for state in ["p", "q", "p"] {
-        outbox.push(Some(state), state, STAMP, now).unwrap();
+        outbox.push(state_of(Some(state), state), now).unwrap();
     }
     // By its own id a gateway means itself.
-    outbox.push(Some("d"), "own", STAMP, now).unwrap();
+    outbox.push(state_of(Some("d"), "own"), now).unwrap();
     let topics: Vec<String> = send_at(&mut outbox, 1, now).into_iter().map(|(topic, _)| topic).collect();
     let (d, p, q) = ("losant/d/state", "losant/p/state", "losant/q/state");
     assert_eq!(topics, [p, q, d, p, d, d]);
@@ -337,7 +342,7 @@ fn the_connection_has_a_window_too() {
     outbox.set_limits(Limits { merge: 0, ..outbox.limits });
     for name in ["p", "q", "r", "s"] {
         for _ in 0..3 {
-            outbox.push(Some(name), name, STAMP, now).unwrap();
+            outbox.push(state_of(Some(name), name), now).unwrap();
         }
     }
     assert_eq!(send_at(&mut outbox, 1, now).len(), 6);
@@ -350,7 +355,7 @@ fn peripherals_that_come_and_go_need_no_more_room_than_those_at_work() {
     let mut outbox = paced(30, 300);
     let mut now = Instant::now();
     for number in 0..100 {
-        outbox.push(Some(&format!("p{number}")), "x", STAMP, now).unwrap();
+        outbox.push(state_of(Some(&format!("p{number}")), "x"), now).unwrap();
         send_at(&mut outbox, 1, now);
         outbox.acked(1, now);
         now += 2 * WINDOW;
@@ -409,7 +414,7 @@ fn a_peripheral_that_seems_to_end_connections_goes_last_and_alone() {
         sent.into_iter().map(|(topic, _)| topic).collect()
     };
     let (own, stranger) = ("losant/d/state", "losant/stranger/state");
-    outbox.push(Some("stranger"), "s", STAMP, now).unwrap();
+    outbox.push(state_of(Some("stranger"), "s"), now).unwrap();
     for _ in 0..3 {
         assert_eq!(outbox.suspect(), None, "it may be the network's fault");
         push(&mut outbox, &["x"]);

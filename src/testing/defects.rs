@@ -3,6 +3,7 @@
 
 use super::fault_point::FaultPoint;
 use crate::{
+    Stats,
     ffi::{
         guard::{guard, guard_or},
         *,
@@ -28,7 +29,7 @@ use std::{
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The type of an event, its status, its text.
-type Heard = (c_int, Status, String);
+type Heard = (c_int, Option<Status>, String);
 const CONNECT: c_int = crate::EventType::LOSANT_EVENT_CONNECT as c_int;
 const CLOSE: c_int = crate::EventType::LOSANT_EVENT_CLOSE as c_int;
 
@@ -75,7 +76,7 @@ unsafe extern "C" fn hear(_: *mut losant_device, event: *const losant_event, hea
         // SAFETY: a text of the event, NUL-terminated.
         unsafe { std::ffi::CStr::from_ptr(event.text) }.to_string_lossy().into_owned()
     };
-    heard.send((event.r#type as c_int, event.status, text)).unwrap();
+    heard.send((event.r#type, Status::from_code(event.status), text)).unwrap();
 }
 
 struct Handle {
@@ -97,7 +98,9 @@ impl Handle {
         assert_eq!(losant_device_set_secure(device, false), LOSANT_OK);
         let user_data = (&raw const *sender).cast_mut().cast();
         for event in [CONNECT, CLOSE] {
-            assert_eq!(losant_device_add_event_observer(device, event, Some(hear), user_data), LOSANT_OK);
+            // SAFETY: the callback takes what it is given, and the sender outlives the device.
+            let added = unsafe { losant_device_add_event_observer(device, event, Some(hear), user_data, None) };
+            assert_eq!(added, LOSANT_OK);
         }
         Handle { device, heard, _sender: sender }
     }
@@ -108,11 +111,11 @@ impl Handle {
         assert_eq!(unsafe { losant_device_send_state(self.device, state.as_ptr(), 0) }, LOSANT_OK);
     }
 
-    fn counter(&self, counter: losant_counter) -> u64 {
-        let mut value = 0;
-        // SAFETY: a place for the count.
-        assert_eq!(unsafe { losant_device_counter(self.device, counter as c_int, &mut value) }, LOSANT_OK);
-        value
+    fn stats(&self) -> Stats {
+        let mut stats = Stats::default();
+        // SAFETY: a place of this size.
+        assert_eq!(unsafe { losant_device_stats(self.device, &mut stats, size_of::<Stats>()) }, LOSANT_OK);
+        stats
     }
 
     /// Waits for the next event; a device that nobody else drives is driven here.
@@ -162,25 +165,25 @@ fn closed_and_kept(way: &str, point: FaultPoint) {
     for n in 0..3 {
         failing.send(&format!("{{\"kept\":{n}}}"));
     }
-    failing.until(way, "the states are sent", || failing.counter(losant_counter::LOSANT_COUNTER_SENT) == 3);
+    failing.until(way, "the states are sent", || failing.stats().sent == 3);
 
     failing.inject(point);
     // Wakes the loop.
     failing.send("{\"kept\":3}");
     let (event, status, text) = failing.next(way);
-    assert_eq!((event, status), (CLOSE, LOSANT_ERR_INTERNAL), "{text}");
+    assert_eq!((event, status), (CLOSE, Some(LOSANT_ERR_INTERNAL)), "{text}");
     assert!(text.contains("a defect in liblosant") && text.contains("injected"), "{text}");
     assert!(text.contains("fault_point.rs:"), "the place is told: {text}");
     assert!(!losant_device_is_connected(failing.device));
-    assert_eq!(failing.counter(losant_counter::LOSANT_COUNTER_QUEUED), 4, "accepted means kept");
+    assert_eq!(failing.stats().queued, 4, "accepted means kept");
 
     if point == FaultPoint::Thread {
         // It was the thread of both.
-        assert_eq!(other.next("start").1, LOSANT_ERR_INTERNAL);
+        assert_eq!(other.next("start").1, Some(LOSANT_ERR_INTERNAL));
         other.begin("start");
     }
     other.send("{\"other\":1}");
-    let delivered = |device: &Handle, count| device.counter(losant_counter::LOSANT_COUNTER_DELIVERED) == count;
+    let delivered = |device: &Handle, count| device.stats().delivered == count;
     other.until("start", "the other device goes on", || delivered(&other, 1));
     acknowledge.store(true, Release);
     failing.begin(way);

@@ -1,6 +1,6 @@
 //! One device at one simulator, and all that must hold in the end.
 
-use losant::{Device, Event, EventType};
+use losant::{Device, Event, EventType, State};
 use losant_simulator::{Config, DeviceConfig, Simulator};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -51,7 +51,7 @@ impl Course {
         device.set_port(simulator.port()).unwrap();
         device.set_secure(false).unwrap();
         device.set_reconnect_delay(1, 30).unwrap();
-        device.set_keep_alive(1).unwrap();
+        device.set_keep_alive_seconds(1).unwrap();
         device.set_connect_timeout(1_000).unwrap();
         device.set_rate_limit(30, 300, u64::from(15_000 / time_scale)).unwrap();
 
@@ -108,7 +108,10 @@ impl Course {
         let before = now_ms();
         let id = match whose {
             "gateway" => self.device.send_state(&state, time_ms),
-            peripheral => self.device.send_peripheral_state(peripheral, &state, time_ms),
+            peripheral => {
+                let state = State { json: &state, time_ms, peripheral_id: Some(peripheral), ..State::default() };
+                self.device.send(&state)
+            }
         };
         let times = if time_ms > 0 { time_ms..=time_ms } else { before + time_ms..=now_ms() + time_ms };
         assert_eq!(id, Ok(number as u64), "ids count accepted states");
@@ -118,7 +121,7 @@ impl Course {
     /// Everything is delivered, closed, and as it should be.
     pub fn finish(mut self) -> Summary {
         assert_eq!(self.device.flush(Some(DEADLINE)), Ok(()), "all is delivered in the end");
-        assert_eq!(self.device.close_timeout(Some(DEADLINE)), Ok(0));
+        assert_eq!(self.device.drain(Some(DEADLINE)), Ok(()));
         if let Some(loop_thread) = self.loop_thread.take() {
             loop_thread.join().unwrap();
         }
@@ -153,12 +156,12 @@ impl Course {
 
         self.check_order_of_events();
 
-        let counters = self.device.counters();
+        let counters = self.device.stats();
         assert_eq!((counters.accepted, counters.delivered), (self.accepted.len() as u64, self.accepted.len() as u64));
         Summary {
             states: self.accepted.len(),
             duplicates: arrived.values().map(|times| times - 1).sum(),
-            messages: counters.messages as usize,
+            messages: counters.messages_sent as usize,
             connections: *self.connects.count.lock().unwrap(),
             faults: self.simulator.read(|records| records.faults.len()),
         }
@@ -166,8 +169,8 @@ impl Course {
 }
 
 impl Course {
-    /// Connect comes first, but for errors and the ends of states that went out before the subscription stood; then
-    /// reconnects; then close, once and as the last.
+    /// Connect comes first, but for errors and what attempts before it brought; then reconnects; then close, once and as
+    /// the last.
     fn check_order_of_events(&self) {
         use EventType::*;
         let events = self.events.lock().unwrap();

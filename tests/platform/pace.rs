@@ -1,6 +1,7 @@
 //! The platform's own pace.
 
 use crate::course::{Course, DEADLINE, most_within, now_ms};
+use losant::{State, Status};
 use std::time::{Duration, Instant};
 
 /// A night without a network, one state a second: within one window it is all at the platform.
@@ -75,23 +76,28 @@ fn topics_do_not_wait_for_each_other() {
 fn a_stranger_among_the_peripherals_holds_up_nobody() {
     let course = Course::new(1);
     course.device.start().unwrap();
-    course.device.send_peripheral_state("stranger", "{}", 0).unwrap();
+    course.device.send(&of_peripheral("stranger")).unwrap();
     let arrived = |count| move |records: &losant_simulator::Records| records.states.len() >= count;
     for round in 1..=10 {
         for whose in ["gateway", "a"] {
             let status = match whose {
                 "gateway" => course.device.send_state("{}", 0),
-                peripheral => course.device.send_peripheral_state(peripheral, "{}", 0),
+                peripheral => course.device.send(&of_peripheral(peripheral)),
             };
             status.unwrap();
         }
         assert!(course.simulator.wait_until(arrived(2 * round), DEADLINE), "round {round}");
     }
     let begin = Instant::now();
-    while course.device.counters().queued > 1 {
+    while course.device.stats().queued > 1 {
         assert!(begin.elapsed() < DEADLINE, "all but the stranger's are acknowledged");
         let _ = course.device.flush(Some(Duration::from_millis(20)));
     }
-    assert_eq!(course.device.close_timeout(Some(Duration::ZERO)), Ok(1));
+    assert_eq!(course.device.drain(Some(Duration::ZERO)).map_err(|e| e.status), Err(Status::LOSANT_ERR_NOT_DELIVERED));
+    assert_eq!(course.device.stats().queued, 1);
     assert_eq!(course.simulator.bans(), []);
+}
+
+fn of_peripheral(id: &str) -> State<'_> {
+    State { json: "{}", peripheral_id: Some(id), ..State::default() }
 }

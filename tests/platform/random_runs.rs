@@ -44,7 +44,7 @@ fn run(seed: u64) -> Summary {
     if random.bool() {
         course.device.set_merge_limit(*random.choice(&[0, 1024, 16 * 1024]).unwrap()).unwrap();
     }
-    course.device.set_in_flight(random.u32(1..200)).unwrap();
+    course.device.set_max_in_flight(random.u32(1..200)).unwrap();
     // The blocking connect does not survive the refusal of its first attempt.
     let refused = random.bool();
     if refused {

@@ -13,10 +13,10 @@ use std::{
 const SYSTEM_LIBRARIES: [&str; 7] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"];
 
 /// Leak reports of Rust's standard library that are none.
-const SUPPRESSIONS: &str = "tests/c/valgrind.supp";
+const SUPPRESSIONS: &str = "tests/c/support/valgrind.supp";
 
 /// The same of programs that end with the library's thread running, and which those are.
-const SUPPRESSIONS_RUNNING: &str = "tests/c/valgrind-running.supp";
+const SUPPRESSIONS_RUNNING: &str = "tests/c/support/valgrind-running.supp";
 const END_RUNNING: [&str; 2] = ["exiting", "unwakeable"];
 
 /// Programs that fork. To a leak checker a child has lost all that its parent's other threads knew of.
@@ -26,7 +26,7 @@ const FORK: [&str; 2] = ["forking", "forking_inside"];
 pub struct CProgram;
 
 impl CProgram {
-    /// Starts tests/c/NAME.c with these arguments.
+    /// Starts the program NAME.c, wherever below tests/c it is, with these arguments.
     pub fn start<A: AsRef<str>>(name: &str, lane: Lane, arguments: &[A]) -> Process {
         let program = compiled(name, lane == Lane::Static);
         let mut command = match lane {
@@ -88,7 +88,9 @@ fn compile(name: &str, statically: bool) -> PathBuf {
         // What C leaves undefined is an illegal instruction, even without a sanitizer's library.
         .args(["-fsanitize=undefined", "-fsanitize-undefined-trap-on-error", "-I"])
         .arg(package_file("include"))
-        .arg(package_file(&format!("tests/c/{name}.c")))
+        .arg("-I")
+        .arg(package_file("tests/c/support"))
+        .arg(source(name))
         // Where a program has its own version of a system's function, the libraries call that.
         .arg("-rdynamic")
         .arg("-o")
@@ -104,6 +106,16 @@ fn compile(name: &str, statically: bool) -> PathBuf {
     let output = gcc.output().expect("gcc is installed");
     assert!(output.status.success(), "{gcc:?}\n{}", String::from_utf8_lossy(&output.stderr));
     program
+}
+
+/// The source of a program. The folders below tests/c are for readers: a name belongs to one program.
+fn source(name: &str) -> PathBuf {
+    let file = format!("{name}.c");
+    let folders = fs::read_dir(package_file("tests/c")).expect("tests/c is there");
+    let found: Vec<PathBuf> =
+        folders.flatten().map(|folder| folder.path().join(&file)).filter(|path| path.exists()).collect();
+    assert!(found.len() == 1, "not one {file} below tests/c, but {found:?}");
+    found.into_iter().next().unwrap_or_default()
 }
 
 /// The libraries' own needs, where they have any beyond the system's.

@@ -1,6 +1,7 @@
 //! Each fault as a device sees it.
 
 use std::io::{ErrorKind, Read};
+use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use losant_simulator::{After, Drop, Fault, MALFORMED, PubackFault, Target};
@@ -160,6 +161,71 @@ fn a_packet_is_cut_off() {
     wait(&simulator, |records| records.faults.len() == 2);
     client.send(&PINGREQ);
     assert!(std::iter::from_fn(|| client.byte()).any(|byte| byte == PINGRESP[0]));
+}
+
+#[test]
+fn a_packet_begins_and_never_ends() {
+    for begun in [&[0x30, 0xff, 0xff, 0x3f][..], &[0x40, 0xa0, 0xf6, 0x36], &[0x90, 0xff, 0xff, 0x03]] {
+        let simulator = start(config());
+        let mut client = Client::subscribed(&simulator, "d");
+        simulator.set_fault("d", Fault::Raw { bytes: begun.to_vec(), silent: true });
+        assert_eq!([(); 4].map(|()| client.byte()), [begun[0], begun[1], begun[2], begun[3]].map(Some));
+        // Nothing is answered, nothing comes, and nothing counts; that all has been read shows in the end.
+        client.send(&[&publish(TOPIC, Some(1), STATE)[..], &PINGREQ].concat());
+        simulator.send_command("d", "go", None);
+        client.stream.shutdown(Shutdown::Write).expect("a shutdown");
+        assert_eq!(client.byte(), None);
+        wait(&simulator, |records| records.connections[0].closed.as_deref() == Some("closed by the device"));
+        assert!(simulator.states().is_empty() && simulator.connections()[0].pings == 0);
+
+        let mut next = Client::subscribed(&simulator, "d");
+        next.send(&publish(TOPIC, Some(1), STATE));
+        assert_eq!(next.receive(), puback(1));
+    }
+}
+
+#[test]
+fn raw_bytes_come_as_soon_as_the_device_is_connected_and_all_goes_on() {
+    let simulator = start(config());
+    simulator.set_fault("d", Fault::Raw { bytes: b"\xd0\0".to_vec(), silent: false });
+    let mut client = Client::accepted(&simulator, "d");
+    assert_eq!(client.receive(), Some(PINGRESP.to_vec()));
+    client.send(&publish(TOPIC, Some(1), STATE));
+    assert_eq!(client.receive(), puback(1));
+}
+
+#[test]
+fn the_connection_is_closed_at_subscribe() {
+    let simulator = start(config());
+    simulator.set_fault("d", Fault::CloseAtSubscribe);
+    for _ in 0..2 {
+        let mut client = Client::accepted(&simulator, "d");
+        client.send(&publish(TOPIC, Some(1), STATE));
+        assert_eq!(client.receive(), puback(1));
+        client.send(&subscribe("losant/d/command"));
+        assert_eq!(client.receive(), None);
+    }
+    assert_eq!((simulator.states().len(), simulator.violations().len()), (2, 0));
+    simulator.clear_faults("d");
+    Client::subscribed(&simulator, "d");
+}
+
+#[test]
+fn suback_and_puback_come_at_once() {
+    let simulator = start(config());
+    simulator.set_fault("d", Fault::JoinAcks);
+    let mut client = Client::accepted(&simulator, "d");
+    client.send(&subscribe("losant/d/command"));
+    wait(&simulator, |records| records.faults.len() == 1);
+    client.send(&publish(TOPIC, None, STATE));
+    client.send(&publish(TOPIC, Some(3), STATE));
+    let mut both = [0; 64];
+    let length = client.stream.read(&mut both).expect("both");
+    assert_eq!(both[..length], [0x90, 3, 0, 7, 0, 0x40, 2, 0, 3]);
+    client.send(&publish(TOPIC, Some(4), STATE));
+    assert_eq!(client.receive(), puback(4));
+    assert!(simulator.send_command("d", "go", None));
+    client.message();
 }
 
 #[test]

@@ -3,5 +3,7 @@
 mod client;
 mod faults;
 mod program;
+mod rates;
 mod rules;
+mod states;
 mod transports;

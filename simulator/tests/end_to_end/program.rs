@@ -65,7 +65,7 @@ fn states_are_printed_and_typed_commands_are_sent() {
     client.receive().expect("a SUBACK");
     client.send(&publish("losant/d/state", Some(1), br#"{"data":{"a":1},"time":{"$date":1}}"#));
     client.send(&publish("losant/d/state", Some(2), STATE));
-    assert!(program.line().starts_with("rejected d element 0"));
+    assert_eq!(program.line(), r#"ignored d 1970-01-01T00:00:00.001Z {"a":1}"#);
     let state = program.line();
     assert!(state.starts_with("state d 20") && state.ends_with(r#"Z {"a":1}"#), "{state}");
     assert_eq!((client.receive(), client.receive()), (puback(1), puback(2)));
@@ -83,6 +83,23 @@ fn states_are_printed_and_typed_commands_are_sent() {
     client.send(&publish("losant/other/state", None, STATE));
     assert_eq!(program.line(), "violation d topic losant/other/state is not allowed");
     assert_eq!(program.line(), "disconnected d topic losant/other/state is not allowed");
+    program.quit();
+}
+
+#[test]
+fn a_fault_and_a_rate_are_typed() {
+    let mut program = Program::start(&["--port", "0", "--deny", "d:losant/d/state"]);
+    let port = program.port("tcp");
+    assert_eq!(program.line(), "ready");
+    program.input.write_all(b"rate up=100000 down=100000\nfault raw bytes=\"d0 00\" silent=false\n").expect("lines");
+    let mut client = Client { stream: socket(port) };
+    client.log_in("d");
+    assert_eq!(client.receive(), Some(PINGRESP.to_vec()));
+    assert_eq!((program.line(), program.line()), ("connected d".into(), "fault d raw".into()));
+    client.send(&publish("losant/d/state", Some(1), STATE));
+    assert_eq!(client.receive(), None);
+    assert_eq!(program.line(), "violation d no right to topic losant/d/state");
+    assert_eq!(program.line(), "disconnected d no right to topic losant/d/state");
     program.quit();
 }
 

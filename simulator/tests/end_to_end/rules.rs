@@ -36,7 +36,7 @@ fn a_bad_state_is_rejected_and_the_connection_lasts() {
         client.send(&publish("losant/d/state", Some(1), payload.as_bytes()));
         assert_eq!(client.receive(), puback(1));
     }
-    assert_eq!(simulator.rejected().len(), 4);
+    assert_eq!((simulator.rejected().len(), simulator.ignored().len()), (3, 1));
     assert!(simulator.states().is_empty() && simulator.violations().is_empty());
 }
 
@@ -98,6 +98,66 @@ fn what_ends_a_connection() {
         }
         assert_eq!(violations[0].device.as_deref(), Some("d"));
     }
+}
+
+#[test]
+fn a_topic_without_rights_ends_the_connection_and_bans_nobody() {
+    let table = [
+        ("losant/p/state", publish("losant/p/state", Some(1), STATE), "losant/p/state"),
+        ("losant/+/state", publish("losant/p/state", None, STATE), "losant/p/state"),
+        ("losant/g/command", subscribe("losant/g/command"), "losant/g/command"),
+        ("#", subscribe("losant/g/command"), "losant/g/command"),
+        ("#", publish("losant/other/state", None, STATE), "losant/other/state"),
+    ];
+    for (denied, bytes, topic) in table {
+        let mut config = config();
+        config.devices[1].denied_topics.push(denied.into());
+        let simulator = start(config);
+        // What is denied closes each connection, and the next one is let in.
+        for times in 1..=3 {
+            let mut client = Client::accepted(&simulator, "g");
+            client.send(&bytes);
+            assert_eq!(client.receive(), None);
+            let violations = simulator.violations();
+            assert_eq!(violations.len(), times);
+            assert!(violations.iter().all(|violation| violation.offence == Offence::Denied(topic.into())));
+        }
+        assert!(simulator.bans().is_empty() && simulator.states().is_empty());
+        let mut other = Client::subscribed(&simulator, "d");
+        other.send(&publish("losant/d/state", Some(1), STATE));
+        assert_eq!(other.receive(), puback(1));
+    }
+}
+
+#[test]
+fn what_is_not_denied_is_allowed() {
+    let mut config = config();
+    config.devices[1].denied_topics.push("losant/p/#".into());
+    let simulator = start(config);
+    let mut client = Client::subscribed(&simulator, "g");
+    client.send(&publish("losant/g/state", Some(1), STATE));
+    assert_eq!(client.receive(), puback(1));
+}
+
+#[test]
+fn a_broker_may_take_only_small_packets() {
+    let mut config = config();
+    config.max_packet = Some(1_000);
+    let simulator = start(config);
+    let body = |length: usize| {
+        let mut payload = STATE.to_vec();
+        payload.resize(length - "00losant/d/state00".len(), b' ');
+        publish("losant/d/state", Some(1), &payload)
+    };
+    let mut client = Client::accepted(&simulator, "d");
+    client.send(&body(1_000));
+    assert_eq!(client.receive(), puback(1));
+    // The beginning is enough.
+    client.send(&body(1_001)[..100]);
+    assert_eq!(client.receive(), None);
+    assert_eq!(simulator.violations().iter().map(|v| &v.offence).collect::<Vec<_>>(), [&Offence::MaxPacket]);
+    assert_eq!((simulator.states().len(), simulator.bans().len()), (1, 0));
+    Client::accepted(&simulator, "d");
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! TLS and WebSocket carry the same as TCP, large messages too.
 
 use std::io::{self, Cursor, Read, Write};
-use std::net::TcpStream;
 
-use losant_simulator::{Fault, Identity, Simulator, Transport};
+use losant_simulator::{Config, Fault, Identity, Simulator, Transport};
 use native_tls::{Certificate, TlsConnector};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
@@ -47,6 +46,41 @@ fn upgrade<S: Read + Write>(stream: S) -> Bytes<S> {
     Bytes { socket, rest: Cursor::default() }
 }
 
+/// Bytes in both directions.
+pub trait Duplex: Read + Write {}
+impl<S: Read + Write> Duplex for S {}
+pub type Pipe = Box<dyn Duplex>;
+
+/// A certificate for simulators, and clients that trust it.
+pub struct Network {
+    identity: Identity,
+    connector: TlsConnector,
+}
+
+impl Network {
+    pub fn new() -> Self {
+        let identity = Identity::self_signed(vec!["localhost".into()]).expect("a certificate");
+        let root = Certificate::from_pem(&identity.certificate_pem).expect("a certificate");
+        let connector = TlsConnector::builder().add_root_certificate(root).build().expect("a connector");
+        Self { identity, connector }
+    }
+
+    pub fn config(&self, transports: &[Transport]) -> Config {
+        let listeners = transports.iter().map(|transport| (*transport, 0)).collect();
+        Config { listeners, identity: Some(self.identity.clone()), ..config() }
+    }
+
+    pub fn connect(&self, transport: Transport, port: u16) -> Pipe {
+        let secure = |socket| self.connector.connect("localhost", socket).expect("a TLS connection");
+        match transport {
+            Transport::Tcp => Box::new(socket(port)),
+            Transport::Tls => Box::new(secure(socket(port))),
+            Transport::WebSocket => Box::new(upgrade(socket(port))),
+            Transport::SecureWebSocket => Box::new(upgrade(secure(socket(port)))),
+        }
+    }
+}
+
 fn talk(simulator: &Simulator, stream: impl Read + Write) {
     let mut client = Client { stream };
     client.log_in("d");
@@ -64,25 +98,37 @@ fn talk(simulator: &Simulator, stream: impl Read + Write) {
 
 #[test]
 fn every_transport_carries_the_same() {
-    let identity = Identity::self_signed(vec!["localhost".into()]).expect("a certificate");
-    let root = Certificate::from_pem(&identity.certificate_pem).expect("a certificate");
-    let mut config = config();
+    let network = Network::new();
     let all = [Transport::Tcp, Transport::Tls, Transport::WebSocket, Transport::SecureWebSocket];
-    config.listeners = all.map(|transport| (transport, 0)).to_vec();
-    config.identity = Some(identity);
-    let simulator = start(config);
-    let connector = TlsConnector::builder().add_root_certificate(root).build().expect("a connector");
-    let secure = |socket: TcpStream| connector.connect("localhost", socket).expect("a TLS connection");
+    let simulator = start(network.config(&all));
     for (transport, port) in simulator.ports() {
-        let socket = socket(port);
-        match transport {
-            Transport::Tcp => talk(&simulator, socket),
-            Transport::Tls => talk(&simulator, secure(socket)),
-            Transport::WebSocket => talk(&simulator, upgrade(socket)),
-            Transport::SecureWebSocket => talk(&simulator, upgrade(secure(socket))),
-        }
+        talk(&simulator, network.connect(transport, port));
     }
     assert_eq!(simulator.states().len(), 4);
+}
+
+#[test]
+fn a_websocket_is_closed_with_a_code_and_a_reason() {
+    let mut config = config();
+    config.listeners = vec![(Transport::WebSocket, 0), (Transport::Tcp, 0)];
+    let simulator = start(config);
+    let close = Fault::CloseWebSocket { code: 1008, reason: "quota exceeded".into() };
+    simulator.set_fault("d", close.clone());
+    let mut client = Client { stream: upgrade(socket(simulator.port())) };
+    // What is on its way comes before.
+    client.log_in("d");
+    let frame = match client.stream.socket.read() {
+        Ok(Message::Close(Some(frame))) => frame,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((u16::from(frame.code), frame.reason.as_str()), (1008, "quota exceeded"));
+    assert!(client.stream.socket.read().is_err());
+    wait(&simulator, |records| records.connections[0].closed.as_deref() == Some("closed on request"));
+
+    simulator.set_fault("d", close);
+    let mut client = Client { stream: socket(simulator.ports()[1].1) };
+    client.log_in("d");
+    assert_eq!(client.receive(), None);
 }
 
 #[test]

@@ -6,7 +6,7 @@ pub use websocket::websocket;
 use crate::{
     json::object_fields,
     parse_time,
-    payload::{MAX_PAYLOAD, decode_command, encode_states, validate_state},
+    payload::{Element, MAX_PAYLOAD, decode_command, encode_states, validate_state},
     session::{Credentials, Identity, Incoming, Session},
     status::Status,
 };
@@ -95,7 +95,7 @@ pub fn state(data: &[u8]) {
         Err(e) => return assert!(e.text.len() < 1000, "{} bytes of error", e.text.len()),
     };
     let mut message = BytesMut::new();
-    encode_states(&mut message, [(json, time_ms)].into_iter());
+    encode_states(&mut message, [(json, time_ms)].map(Element::from).into_iter());
     assert!(message.len() <= MAX_PAYLOAD);
     let message = std::str::from_utf8(&message).expect("a message is UTF-8");
     assert!(is_json(message), "{message}");
@@ -104,7 +104,7 @@ pub fn state(data: &[u8]) {
     assert_eq!(fields, [("time", time_ms.to_string().as_str()), ("data", json)]);
     assert!(json.starts_with('{') && text.contains(json));
     let mut merged = BytesMut::new();
-    encode_states(&mut merged, [(json, time_ms), ("{}", 1), (json, time_ms)].into_iter());
+    encode_states(&mut merged, [(json, time_ms), ("{}", 1), (json, time_ms)].map(Element::from).into_iter());
     let expected = format!("[{message},{{\"time\":1,\"data\":{{}}}},{message}]");
     assert_eq!(merged, expected.as_bytes());
 }

@@ -15,7 +15,7 @@ fn states_are_sent(way: Way) {
             .collect();
         way.run(&device);
         senders.into_iter().for_each(|sender| sender.join().unwrap());
-        assert_eq!(device.counters().delivered, 2);
+        assert_eq!(device.stats().delivered, 2);
         device.shut_down().unwrap();
     });
 }
