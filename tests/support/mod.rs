@@ -7,6 +7,7 @@ pub mod dark;
 pub mod fake_broker;
 pub mod interface;
 pub mod lane;
+pub mod pages;
 pub mod process;
 pub mod proxy;
 pub mod subscriber;
