@@ -113,6 +113,11 @@ impl Device {
         Ok(id)
     }
 
+    /// Counts a state that could not even be read.
+    pub(crate) fn count_invalid(&self) {
+        self.engine.outbox.lock().count_invalid();
+    }
+
     /// All that the device has done so far, as it was at one moment.
     pub fn stats(&self) -> Stats {
         self.engine.stats()

@@ -235,10 +235,7 @@ mod tests {
         let fill = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
         let largest = fill(MAX_PAYLOAD - FRAME);
         let mut message = BytesMut::new();
-        encode_states(
-            &mut message,
-            [(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter(),
-        );
+        encode_states(&mut message, [(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter());
         assert!(message.len() <= MAX_PAYLOAD && message.len() > MAX_PAYLOAD - 4);
         let over = fill(MAX_PAYLOAD - FRAME + 1);
         assert_eq!(validate_state(&over).map_err(|e| e.status), Err(LOSANT_ERR_TOO_LARGE));

@@ -5,6 +5,7 @@ mod attempts;
 mod bounded;
 mod closing;
 mod commands;
+mod contract;
 mod delivery;
 mod events;
 mod forks;

@@ -51,6 +51,15 @@ fn user_data_is_destroyed_once_and_last(lane: Lane) {
     }
 }
 
-in_every_lane!(user_data_is_destroyed_once_and_last);
+/// What would wait is refused inside a callback of any device, the loop inside one of its own.
+fn refused_inside_a_callback(lane: Lane) {
+    let broker = Broker::start(lane);
+    for way in lane.ways() {
+        let program = CProgram::start("inside", lane, &["127.0.0.1", &broker.device_port(lane).to_string(), way]);
+        assert_eq!(program.finish(), [] as [&str; 0], "{way}");
+    }
+}
+
+in_every_lane!(user_data_is_destroyed_once_and_last, refused_inside_a_callback);
 
 over_every_transport!(in_the_order_added_until_removed, while_a_callback_runs);

@@ -34,7 +34,8 @@ pub unsafe extern "C" fn losant_device_send_state(
     guard("losant_device_send_state", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.send_state(unsafe { text_argument("json", json)? }, time_ms).map(drop)
+        let json = unsafe { text_argument("json", json) }.inspect_err(|_| found.count_invalid())?;
+        found.send_state(json, time_ms).map(drop)
     })
 }
 
@@ -87,7 +88,8 @@ pub unsafe extern "C" fn losant_device_send(
     guard("losant_device_send", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a struct of the size that it begins with, with texts as its members say.
-        let state = unsafe { losant_state::read(state)?.texts()? };
+        let state = unsafe { losant_state::read(state).and_then(|state| state.texts()) };
+        let state = state.inspect_err(|_| found.count_invalid())?;
         // SAFETY: the caller passes NULL or a place for a number.
         let place = unsafe { id.as_mut() };
         let accepted = |accepted| {

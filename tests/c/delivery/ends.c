@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 
     send_states(device, 1, 150);
     CHECK(stats_of(device).dropped_outbox_full == 150 - KEPT && stats_of(device).queued == KEPT);
-    /* Nobody turns the loop yet, so nobody is told. */
+    /* Nobody runs the loop yet, so nobody is told. */
     CHECK(dropped[1] == 0);
 
     /* The rest while it runs, with room enough. */

@@ -1,6 +1,6 @@
 /*
  * HOST PORT WAY NETWORK: closing, freeing and waiting end in time, whatever the network does, and leave nothing behind.
- * WAY is one of the usual, each on a thread of its own, or "alone": this thread turns the loop, and nobody does when it
+ * WAY is one of the usual, each on a thread of its own, or "alone": this thread runs the loop, and nobody does when it
  * closes. NETWORK is one of
  *   silent    connections are accepted, and that is all: MQTT, TLS or the WebSocket waits for its answer
  *   dark      not even the connection attempt is answered

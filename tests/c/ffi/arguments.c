@@ -193,7 +193,7 @@ static void states(losant_device *device)
     CHECK(id == 77);
     REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_flush(device, 0));
     losant_stats stats = stats_of(device);
-    CHECK(stats.accepted == 1 && stats.queued == 1 && stats.refused_invalid == 25);
+    CHECK(stats.accepted == 1 && stats.queued == 1 && stats.refused_invalid == 26);
     CHECK(stats.connection_state == LOSANT_CONNECTION_CLOSED && stats.last_error == LOSANT_OK);
     later.unknown = 0;
     CHECK_OK(losant_device_send(device, &later.known, NULL));

@@ -233,7 +233,7 @@ MAYBE_UNUSED static void close_on_stop(losant_device *device, const losant_event
     }
 }
 
-/* Turns the loop until the device has ended; by request is LOSANT_OK. */
+/* Runs the loop until the device has ended; by request is LOSANT_OK. */
 MAYBE_UNUSED static int loop_until_ended(losant_device *device)
 {
     int status;

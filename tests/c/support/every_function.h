@@ -45,8 +45,9 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_fd(device, &fd));
     CHECK_STATUS(status, losant_device_next_timeout(device, &timeout));
     CHECK_STATUS(status, losant_device_send_state(device, "{}", 0));
-    CHECK_STATUS(status, send_of(device, NULL, "{}", 0, &value));
-    CHECK_STATUS(status, send_of(device, "p", "{}", 0, &value));
+    losant_state state = LOSANT_STATE_INIT;
+    state.json = "{}";
+    CHECK_STATUS(status, losant_device_send(device, &state, &value));
     CHECK_STATUS(status, losant_device_flush(device, -1));
     CHECK_STATUS(status, losant_device_drain(device, -1));
     losant_stats stats = {.size = 77};
