@@ -3,7 +3,7 @@
 use crate::support::{
     c_program::{compiler_flags, shared_library},
     package_file,
-    pages::{Block, user_pages},
+    pages::{Block, Page, user_pages},
 };
 use std::{fs, path::Path, process::Command};
 use tempfile::TempDir;
@@ -84,6 +84,20 @@ fn every_example_compiles_without_a_warning_and_links() {
         }
     }
     assert!(examples >= 4, "only {examples} examples were found");
+}
+
+/// Rustdoc would take its shell commands for Rust; so the page repeats an example of the documentation, which compiles.
+#[test]
+fn the_simulators_page_shows_its_documented_example() {
+    let source = fs::read_to_string(package_file("simulator/src/lib.rs")).unwrap();
+    let documented: String = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("//! "))
+        .skip_while(|line| !line.starts_with("```"))
+        .filter(|line| !line.starts_with("```") && !line.starts_with("# "))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    assert_eq!(Page::read("simulator/README.md").blocks("rust").remove(0).text, documented);
 }
 
 #[test]
