@@ -9,7 +9,7 @@ MAKEFLAGS += --no-print-directory
 BUILD := build
 SO := target/release/liblosant.so
 BUILD_PACKAGES := cmake pkg-config libssl-dev
-TEST_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients g++ valgrind
+TEST_PACKAGES := $(BUILD_PACKAGES) mosquitto mosquitto-clients g++ clang valgrind
 
 # Debian keeps mosquitto where an ordinary user's PATH does not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin

@@ -1,6 +1,7 @@
 //! Drives the library as its users do: C programs, linked to the real libraries, talk to a real broker, and an observer
 //! that knows nothing of the library tells what arrived. What is where: README.md.
 
+mod abi;
 mod attempts;
 mod bounded;
 mod closing;
