@@ -93,7 +93,14 @@ pub fn user_pages() -> Vec<Page> {
 /// All pages of this package.
 pub fn all_pages() -> Vec<Page> {
     let mut pages = user_pages();
-    for name in ["ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/README.md", "simulator/README.md"] {
+    for name in [
+        "ARCHITECTURE.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "tests/README.md",
+        "tests/abi/README.md",
+        "simulator/README.md",
+    ] {
         pages.push(Page::read(name));
     }
     pages
