@@ -105,12 +105,11 @@ fn the_record_holds() {
         fs::write(&file, &present).unwrap();
     }
     let record = fs::read_to_string(&file).unwrap();
-    for gone in names(&record).difference(&names(&present)) {
-        panic!("{gone} was in the interface and is gone");
-    }
-    for new in names(&present).difference(&names(&record)) {
-        panic!("{new} is new: see tests/abi/README.md");
-    }
+    let (recorded, there) = (names(&record), names(&present));
+    let gone: Vec<_> = recorded.difference(&there).collect();
+    assert!(gone.is_empty(), "gone from the interface: {gone:?}");
+    let new: Vec<_> = there.difference(&recorded).collect();
+    assert!(new.is_empty(), "new, see tests/abi/README.md: {new:?}");
     assert_eq!(present, record, "numbers, sizes or places have changed: see tests/abi/README.md");
 }
 
