@@ -83,6 +83,7 @@ mod sync;
 #[allow(unsafe_code, reason = "the C interface is driven as C drives it")]
 pub mod testing;
 mod text;
+mod throttle;
 mod time;
 mod transport;
 

@@ -15,10 +15,12 @@ pub use limits::WhenFull;
 pub(crate) use outcome::{Outcome, Verdict};
 
 use crate::{
-    pacer::{Pace, Permit},
+    pacer::Permit,
     payload::{FRAME, MAX_PAYLOAD},
     stats::{Stats, milliseconds},
     status::{Error, Status::*},
+    sync::Mutex,
+    throttle::Throttle,
     time::Stamp,
 };
 use flight::{Flight, Unit};
@@ -26,6 +28,7 @@ use lane::Lane;
 use outcome::Outcomes;
 use std::{
     collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -115,7 +118,9 @@ pub(crate) struct Outbox {
     /// The lane that the last message was of: the next one may be of the lanes behind it.
     served: usize,
     flight: Flight,
-    pace: Pace,
+    throttle: Arc<Mutex<Throttle>>,
+    /// Whether no connection has been accepted yet.
+    is_first_connection: bool,
     outcomes: Outcomes,
     /// The largest batch that the link is trusted with.
     batch: usize,
@@ -129,11 +134,12 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub fn new(device_id: &str, limits: Limits) -> Self {
         Outbox {
-            lanes: vec![Lane::new(device_id, limits.per_topic)],
+            lanes: vec![Lane::new(device_id)],
             places: BTreeMap::new(),
             served: 0,
             flight: Flight::new(limits.in_flight),
-            pace: Pace::new(limits.per_connection),
+            throttle: Arc::new(Mutex::new(Throttle::new(limits.per_topic, limits.per_connection))),
+            is_first_connection: true,
             outcomes: Outcomes::default(),
             batch: FIRST_BATCH,
             bytes: 0,
@@ -147,14 +153,16 @@ impl Outbox {
     /// Changes the limits; what is over them goes, the oldest first.
     pub fn set_limits(&mut self, limits: Limits) {
         self.flight.set_limit(limits.in_flight);
-        self.pace.window().set_rate(limits.per_connection);
-        for lane in &mut self.lanes {
-            lane.pace.window().set_rate(limits.per_topic);
-        }
+        self.throttle.lock().set_rates(limits.per_topic, limits.per_connection);
         self.limits = limits;
         while self.counters.queued > 0 && !self.has_room(0, 0) {
             self.drop_oldest();
         }
+    }
+
+    /// The throttle of the broker that the device is going to be connected to.
+    pub fn set_throttle(&mut self, throttle: Arc<Mutex<Throttle>>) {
+        self.throttle = throttle;
     }
 
     /// Whether states are refused from now on.
@@ -211,7 +219,7 @@ impl Outbox {
             self.drop_oldest();
             dropped += 1;
         }
-        let lane = peripheral.map_or(0, |id| self.lane_of(id, now));
+        let lane = peripheral.map_or(0, |id| self.lane_of(id));
         self.last_id += 1;
         let entry = Entry {
             id: self.last_id,
@@ -233,14 +241,14 @@ impl Outbox {
     }
 
     /// The lane of a peripheral; a new one takes the place of one that is no longer used.
-    fn lane_of(&mut self, id: &str, now: Instant) -> usize {
+    fn lane_of(&mut self, id: &str) -> usize {
         if let Some(place) = self.places.get(id) {
             return *place;
         }
         if *id == *self.lanes[0].id {
             return 0;
         }
-        let place = match self.lanes.iter_mut().skip(1).position(|lane| lane.is_unused(now)) {
+        let place = match self.lanes.iter_mut().skip(1).position(|lane| lane.is_unused()) {
             Some(found) => {
                 let lane = &mut self.lanes[found + 1];
                 self.places.remove(&lane.id);
@@ -248,7 +256,7 @@ impl Outbox {
                 found + 1
             }
             None => {
-                self.lanes.push(Lane::new(id, self.limits.per_topic));
+                self.lanes.push(Lane::new(id));
                 self.lanes.len() - 1
             }
         };
@@ -283,7 +291,8 @@ impl Outbox {
             return Err(None);
         }
         let merging = self.limits.merge > 0;
-        let connection = match self.pace.permit(now, merging) {
+        let mut throttle = self.throttle.lock();
+        let connection = match throttle.connection_permit(now, merging) {
             Permit::Now(alone) => alone,
             Permit::At(when) => return Err(Some(when)),
             Permit::Later => return Err(None),
@@ -300,9 +309,10 @@ impl Outbox {
                 if lane.waiting.is_empty() || lane.is_suspect() != suspects {
                     continue;
                 }
-                match lane.permit(now, merging) {
+                match throttle.topic_permit(lane.key, now, merging) {
                     Permit::Now(alone) => {
-                        let must_merge = merging && lane.waiting.len() > alone.min(connection);
+                        let alone = if lane.merges_next { 1 } else { alone.min(connection) };
+                        let must_merge = merging && lane.waiting.len() > alone;
                         let states = if must_merge { lane.fitting(self.batch.min(self.limits.merge)) } else { 1 };
                         return Ok(Load { lane: place, states });
                     }
@@ -333,13 +343,14 @@ impl Outbox {
     pub fn sent(&mut self, load: Load, awaits: Awaits, bytes: usize, now: Instant) {
         let lane = &mut self.lanes[load.lane];
         let states: Vec<Entry> = lane.waiting.drain(..load.states).collect();
-        lane.pace.set_out(now);
-        self.pace.set_out(now);
+        lane.merges_next = false;
+        lane.under_way += 1;
+        let epoch = self.throttle.lock().set_out(lane.key, now);
         self.served = load.lane;
         self.counters.messages += 1;
         self.counters.sent += states.len() as u64;
         self.counters.resent += states.iter().filter(|entry| entry.resend).count() as u64;
-        self.flight.push(load.lane, states, awaits, bytes, load.states > 1);
+        self.flight.push(load.lane, states, awaits, bytes, load.states > 1, epoch);
     }
 
     /// A PUBACK came. Unknown and repeated ones change nothing.
@@ -359,9 +370,9 @@ impl Outbox {
     }
 
     fn delivered(&mut self, unit: Unit, arrived: Instant) {
-        self.pace.window().arrived(arrived);
         let lane = &mut self.lanes[unit.lane];
-        lane.pace.window().arrived(arrived);
+        self.throttle.lock().arrived(lane.key, unit.epoch, arrived);
+        lane.under_way -= 1;
         lane.losses = 0;
         if unit.merged {
             self.batch = self.batch.max(unit.bytes.saturating_mul(2)).min(MAX_PAYLOAD);
@@ -391,9 +402,12 @@ impl Outbox {
     /// A new connection has been accepted. The broker has ended the one before (MQTT 3.1.4), so nothing of it can arrive
     /// any more.
     pub fn connected(&mut self, now: Instant) {
-        self.pace.window().all_arrived(now);
-        for lane in &mut self.lanes {
-            lane.pace.window().all_arrived(now);
+        self.throttle.lock().all_arrived(now);
+        let is_limited = self.limits.per_topic.messages > 0;
+        if std::mem::take(&mut self.is_first_connection) && is_limited {
+            // A program that is started again and again has no memory of what it has sent: what waits goes in as few
+            // messages as can be.
+            self.lanes.iter_mut().for_each(|lane| lane.merges_next = lane.waiting.len() > 1);
         }
     }
 
@@ -408,6 +422,7 @@ impl Outbox {
             self.batch = (largest / 2).max(SMALLEST_BATCH);
         }
         for unit in units.into_iter().rev() {
+            self.lanes[unit.lane].under_way -= 1;
             for mut entry in unit.states.into_iter().rev() {
                 entry.resend = true;
                 self.lanes[unit.lane].waiting.push_front(entry);

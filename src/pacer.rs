@@ -37,6 +37,11 @@ impl Window {
         self.rate = rate;
     }
 
+    /// The limit.
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// The length of the window.
     pub fn length(&self) -> Duration {
         self.rate.window
@@ -124,6 +129,11 @@ impl Pace {
     /// The window itself.
     pub fn window(&mut self) -> &mut Window {
         &mut self.window
+    }
+
+    /// When the last message set out.
+    pub fn last(&self) -> Option<Instant> {
+        self.last
     }
 
     /// Whether a message may set out. `spread`: hold back the last third.

@@ -55,8 +55,12 @@ pub(crate) enum Rank {
     Threads,
     /// What the background thread and its devices' callers share.
     Mailbox,
+    /// The throttles of the process.
+    Throttles,
     /// A device's states.
     Outbox,
+    /// What a device id may send to a broker, whatever handles it has.
+    Throttle,
     /// A device's observers.
     Observers,
     /// All that are held for a moment and with no other below: the handles, the window of connection attempts, the answer

@@ -24,6 +24,7 @@ use crate::{
     status::{Error, Status::*},
     sync::{AtomicBool, Mutex, MutexGuard, Rank, Ranked, thread},
     text::CText,
+    throttle,
 };
 use flush::Rounds;
 use loop_guard::LoopGuard;
@@ -178,7 +179,7 @@ impl Engine {
         run.check_idle()?;
         run.own.make()?;
         let link = self.link(&run, first_failure_ends);
-        self.outbox.lock().set_closing(false);
+        self.open_outbox(&run);
         self.link_stats.lock().set_state(LOSANT_CONNECTION_CONNECTING, Instant::now());
         run.begin(Mode::Own, link);
         Ok(run)
@@ -232,7 +233,7 @@ impl Engine {
         run.check_idle()?;
         let link = self.link(&run, false);
         let membership = background::join(self)?;
-        self.outbox.lock().set_closing(false);
+        self.open_outbox(&run);
         self.link_stats.lock().set_state(LOSANT_CONNECTION_CONNECTING, Instant::now());
         run.begin(Mode::Background(membership), link);
         let woken = run.signal();
@@ -318,6 +319,17 @@ impl Engine {
         drop(run);
         report_wake(woken);
         Ok(())
+    }
+
+    /// States are accepted, and go out at the pace that is left to this device id on that broker.
+    fn open_outbox(&self, run: &MutexGuard<'_, Run>) {
+        let options = &run.options;
+        let (target, limits) = (options.target(), options.limits);
+        let now = Instant::now();
+        let throttle = throttle::of(&self.id, &target.host, target.port, limits.per_topic, limits.per_connection, now);
+        let mut outbox = self.outbox.lock();
+        outbox.set_throttle(throttle);
+        outbox.set_closing(false);
     }
 
     /// A link as the options of now want it. The caller holds `run`, so that no option changes meanwhile.

@@ -1,6 +1,7 @@
 //! The messages under way: sent, but not yet acknowledged (QoS 1) or not yet wholly taken by the network (QoS 0).
 
 use super::Entry;
+use crate::throttle::Epoch;
 use std::{
     collections::VecDeque,
     time::{Duration, Instant},
@@ -28,6 +29,7 @@ pub(super) struct Unit {
     pub merged: bool,
     /// How many messages of the device went before it.
     serial: u64,
+    pub epoch: Epoch,
 }
 
 #[derive(Debug)]
@@ -64,8 +66,8 @@ impl Flight {
         self.units.is_empty()
     }
 
-    pub fn push(&mut self, lane: usize, states: Vec<Entry>, awaits: Awaits, bytes: usize, merged: bool) {
-        self.units.push_back(Unit { lane, states, awaits, bytes, merged, serial: self.sent });
+    pub fn push(&mut self, lane: usize, states: Vec<Entry>, awaits: Awaits, bytes: usize, merged: bool, epoch: Epoch) {
+        self.units.push_back(Unit { lane, states, awaits, bytes, merged, serial: self.sent, epoch });
         self.sent += 1;
         // What waits to be written is bounded by the connection's buffer, not here.
         self.saturated = matches!(awaits, Awaits::Ack(_)) && self.units.len() >= self.limit;

@@ -1,8 +1,8 @@
-//! What waits for one topic, in order, and when the next message may go.
+//! What waits for one topic, in order.
 
 use super::Entry;
-use crate::pacer::{Pace, Permit, Rate};
-use std::{collections::VecDeque, time::Instant};
+use crate::throttle::TopicKey;
+use std::collections::VecDeque;
 
 /// One topic's states that are not under way.
 #[derive(Debug)]
@@ -10,8 +10,12 @@ pub(super) struct Lane {
     /// Whose states these are: the device's own or a peripheral's.
     pub id: Box<str>,
     pub topic: Box<str>,
+    pub key: TopicKey,
     pub waiting: VecDeque<Entry>,
-    pub pace: Pace,
+    /// How many messages are under way.
+    pub under_way: usize,
+    /// Whether the next message takes as many states as it can, though they might go alone.
+    pub merges_next: bool,
     /// How often a connection has been lost while this lane had the oldest message under way, since one was delivered.
     pub losses: u32,
 }
@@ -20,9 +24,16 @@ pub(super) struct Lane {
 const INNOCENT: u32 = 2;
 
 impl Lane {
-    pub fn new(id: &str, rate: Rate) -> Self {
-        let mut lane =
-            Lane { id: "".into(), topic: "".into(), waiting: VecDeque::new(), pace: Pace::new(rate), losses: 0 };
+    pub fn new(id: &str) -> Self {
+        let mut lane = Lane {
+            id: "".into(),
+            topic: "".into(),
+            key: TopicKey::new(""),
+            waiting: VecDeque::new(),
+            under_way: 0,
+            merges_next: false,
+            losses: 0,
+        };
         lane.rename(id);
         lane
     }
@@ -31,6 +42,8 @@ impl Lane {
     pub fn rename(&mut self, id: &str) {
         self.id = id.into();
         self.topic = format!("losant/{id}/state").into();
+        self.key = TopicKey::new(&self.topic);
+        self.merges_next = false;
         self.losses = 0;
     }
 
@@ -40,15 +53,9 @@ impl Lane {
         self.losses > INNOCENT
     }
 
-    /// Whether nothing waits and no window remembers anything.
-    pub fn is_unused(&mut self, now: Instant) -> bool {
-        self.waiting.is_empty() && self.pace.window().used(now) == 0
-    }
-
-    /// Whether a message may go out on this topic. Those of the last third of a window are spread only where merging
-    /// makes up for it.
-    pub fn permit(&mut self, now: Instant, merging: bool) -> Permit {
-        self.pace.permit(now, merging)
+    /// Whether nothing waits and nothing is under way.
+    pub fn is_unused(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
     }
 
     /// How many of the waiting states, at least one, fit into an array of this many bytes.

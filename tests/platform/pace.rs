@@ -1,8 +1,12 @@
 //! The platform's own pace.
 
 use crate::course::{Course, DEADLINE, most_within, now_ms};
-use losant::{State, Status};
-use std::time::{Duration, Instant};
+use losant::{Device, State, Status};
+use losant_simulator::{Config, DeviceConfig, Simulator};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 /// A night without a network, one state a second: within one window it is all at the platform.
 #[test]
@@ -96,6 +100,75 @@ fn a_stranger_among_the_peripherals_holds_up_nobody() {
     assert_eq!(course.device.drain(Some(Duration::ZERO)).map_err(|e| e.status), Err(Status::LOSANT_ERR_NOT_DELIVERED));
     assert_eq!(course.device.stats().queued, 1);
     assert_eq!(course.simulator.bans(), []);
+}
+
+/// A device at this simulator whose windows run so many times faster.
+fn device_at(simulator: &Simulator, id: &str, time_scale: u32) -> Device {
+    let device = Device::new(id, Some(("key", "secret"))).unwrap();
+    device.set_host("127.0.0.1").unwrap();
+    device.set_port(simulator.port()).unwrap();
+    device.set_secure(false).unwrap();
+    device.set_reconnect_delay(1, 30).unwrap();
+    device.set_rate_limit(30, 300, u64::from(15_000 / time_scale)).unwrap();
+    device
+}
+
+/// The platform counts by device id: handles that come and go, and several at once, have one window.
+#[test]
+fn handles_of_one_device_share_its_pace() {
+    const SCALE: u32 = 10;
+    let config = Config {
+        time_scale: SCALE.into(),
+        ..Config::new(["loop", "pair"].map(|id| DeviceConfig::new(id, "key", "secret")).to_vec())
+    };
+    let simulator = Simulator::start(config).unwrap();
+    for _ in 0..20 {
+        let device = device_at(&simulator, "loop", SCALE);
+        device.start().unwrap();
+        for number in 0..5 {
+            device.send_state(&format!("{{\"n\":{number}}}"), 0).unwrap();
+        }
+        device.flush(Some(DEADLINE)).unwrap();
+        device.shut_down().unwrap();
+    }
+    // Each takes the connection from the other, again and again.
+    let pair = [(); 2].map(|()| device_at(&simulator, "pair", SCALE));
+    for device in &pair {
+        device.start().unwrap();
+    }
+    for number in 0..40 {
+        pair[number % 2].send_state(&format!("{{\"n\":{number}}}"), 0).unwrap();
+    }
+    assert!(simulator.wait_until(
+        |records| {
+            let of_pair = records.states.iter().filter(|record| record.device == "pair");
+            of_pair.map(|record| record.state.data["n"].as_u64()).collect::<BTreeSet<_>>().len() == 40
+        },
+        DEADLINE,
+    ));
+    pair.iter().for_each(|device| device.shut_down().unwrap());
+    assert_eq!(simulator.bans(), []);
+}
+
+/// States that wait for the first connection go in one message: a program that is started again and again spends one of
+/// the platform's thirty each time, not one a state.
+#[test]
+fn what_waits_for_the_first_connection_goes_in_one_message() {
+    let simulator = Simulator::start(Config::new(vec![DeviceConfig::new("fresh", "key", "secret")])).unwrap();
+    let device = device_at(&simulator, "fresh", 1);
+    for number in 0..5 {
+        device.send_state(&format!("{{\"n\":{number}}}"), 0).unwrap();
+    }
+    device.start().unwrap();
+    device.flush(Some(DEADLINE)).unwrap();
+    let stats = device.stats();
+    assert_eq!((stats.delivered, stats.messages_sent), (5, 1));
+    // From then on each goes alone, as long as it may.
+    device.send_state("{\"n\":6}", 0).unwrap();
+    device.send_state("{\"n\":7}", 0).unwrap();
+    device.flush(Some(DEADLINE)).unwrap();
+    assert_eq!(device.stats().messages_sent, 3);
+    device.shut_down().unwrap();
 }
 
 fn of_peripheral(id: &str) -> State<'_> {
