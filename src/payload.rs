@@ -6,7 +6,7 @@
 use crate::{
     json::{excerpt, json_string, object_fields},
     status::{Error, Status::*},
-    time::parse_time,
+    time::json_time,
 };
 use bytes::{BufMut, BytesMut};
 use serde::de::IgnoredAny;
@@ -84,7 +84,7 @@ pub(crate) fn decode_command(message: &[u8], arrived_ms: i64) -> Result<Command,
         None => "null".to_owned(),
     };
     let time = field("time").filter(|time| *time != "null").unwrap_or_default();
-    let time_ms = parse_time(time).unwrap_or(arrived_ms);
+    let time_ms = json_time(time).unwrap_or(arrived_ms);
     // A bare ISO string is handed on as the text that it is.
     let time = json_string(time).unwrap_or_else(|| time.to_owned());
     Ok(Command { name, payload, time, time_ms })
