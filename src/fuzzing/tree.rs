@@ -21,10 +21,12 @@ impl Tree {
         serde_json::from_str(json).ok()
     }
 
-    /// The same with null for every `{"$undefined": …}`.
+    /// With null for every `{"$undefined": …}`.
     pub fn without_undefined(self) -> Tree {
         match self {
-            Tree::Object(fields) if fields.len() == 1 && fields[0].0 == "$undefined" => Tree::Leaf("null".to_owned()),
+            Tree::Object(fields) if !fields.is_empty() && fields.iter().all(|(name, _)| name == "$undefined") => {
+                Tree::Leaf("null".to_owned())
+            }
             Tree::Object(fields) => {
                 Tree::Object(fields.into_iter().map(|(name, value)| (name, value.without_undefined())).collect())
             }

@@ -2,7 +2,7 @@
 
 use super::iso::parse_iso;
 use crate::{
-    json::{excerpt, json_string, object_fields},
+    json::{excerpt, for_each_field, json_string},
     status::{Error, Status::LOSANT_ERR_INVALID_TIME},
 };
 
@@ -41,9 +41,10 @@ pub(crate) fn json_time(json: &str) -> Option<i64> {
 /// `{"$date": X}`, and `{"$numberLong": "N"}` both as X and alone. A date in a date is none, however its name is escaped:
 /// hostile text could nest them without end.
 fn parse_extended(text: &str, date_allowed: bool) -> Option<i64> {
-    let fields = object_fields(text).ok()?;
-    let [(key, value)] = fields.as_slice() else { return None };
-    match (key.as_str(), value.as_bytes().first()?) {
+    let (mut count, mut field) = (0, None);
+    for_each_field(text, |name, value| (count, field) = (count + 1, Some((name, value)))).ok()?;
+    let (name, value) = field.filter(|_| count == 1)?;
+    match (&*name, value.as_bytes().first()?) {
         ("$numberLong", b'"') => json_string(value)?.trim().parse().ok(),
         ("$date", b'{') if date_allowed => parse_extended(value, false),
         ("$date", _) if date_allowed => json_time(value),
