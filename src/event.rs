@@ -4,7 +4,7 @@ use crate::{
     outbox::{Outcome, Verdict},
     payload::Command,
     status::{Error, Status},
-    text::CText,
+    text::{CBytes, CText},
 };
 
 /// What an observer can listen for.
@@ -67,7 +67,7 @@ pub enum Event {
         /// The MQTT topic it came on.
         topic: CText,
         /// The MQTT payload as it came.
-        message: CText,
+        message: CBytes,
     },
     /// See [`EventType::LOSANT_EVENT_ERROR`].
     Error(Error),

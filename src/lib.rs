@@ -94,5 +94,5 @@ pub use outbox::WhenFull;
 pub use payload::Command;
 pub use stats::{ConnectionState, Stats};
 pub use status::{Error, Stage, Status};
-pub use text::CText;
+pub use text::{CBytes, CText};
 pub use time::parse_time;

@@ -72,6 +72,35 @@ impl fmt::Display for CText {
     }
 }
 
+/// Bytes with a NUL behind them, which may be no text at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CBytes(Box<[u8]>);
+
+impl CBytes {
+    /// NUL-terminated; lives as long as these bytes, which may be moved meanwhile.
+    pub(crate) fn as_c_ptr(&self) -> *const c_char {
+        self.0.as_ptr().cast()
+    }
+}
+
+impl From<&[u8]> for CBytes {
+    fn from(bytes: &[u8]) -> Self {
+        let mut copy = Vec::with_capacity(bytes.len() + 1);
+        copy.extend_from_slice(bytes);
+        copy.push(0);
+        CBytes(copy.into_boxed_slice())
+    }
+}
+
+impl Deref for CBytes {
+    type Target = [u8];
+
+    /// Without the NUL behind them.
+    fn deref(&self) -> &[u8] {
+        self.0.split_last().map_or(&[], |(_, bytes)| bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

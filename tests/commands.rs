@@ -108,7 +108,7 @@ fn extended_json(lane: Lane) {
 
 /// What is no command is logged and passed over; the good one after it arrives.
 fn malformed_ones(lane: Lane) {
-    const MALFORMED: [&[u8]; 12] = [
+    const MALFORMED: [&[u8]; 11] = [
         b"",
         b"not JSON",
         b"null",
@@ -119,7 +119,6 @@ fn malformed_ones(lane: Lane) {
         br#"{"name":null,"payload":1}"#,
         br#"{"name":"cut off","payload":{"a":"#,
         b"{\"name\":\"\xff\"}",
-        br#"{"name":"lone surrogate \ud800"}"#,
         br#"{"name":"two"}{"name":"at once"}"#,
     ];
     in_each_way(lane, |broker, program| {

@@ -275,8 +275,7 @@ fn command(
             if !cx.commands_wanted {
                 return None;
             }
-            let message = String::from_utf8_lossy(message);
-            Some(Event::Command { command, topic: topic.into(), message: (*message).into() })
+            Some(Event::Command { command, topic: topic.into(), message: (&**message).into() })
         }
         Err(why) => {
             history.counts.malformed_commands += 1;

@@ -95,7 +95,7 @@ impl losant_event {
                 (view.time, view.time_len) = lend(&command.time);
                 view.time_ms = command.time_ms;
                 (view.topic, view.topic_len) = lend(topic);
-                (view.message, view.message_len) = lend(message);
+                (view.message, view.message_len) = (message.as_c_ptr(), length(message.len()));
             }
             Event::Delivered { id } => view.state_id = *id,
             Event::Dropped { id, cause } => (view.state_id, view.status) = (*id, cause.code()),
@@ -130,9 +130,13 @@ impl losant_event {
     }
 }
 
-/// No text is longer than a message, which is far below 4 GB.
 fn lend(text: &CText) -> (*const c_char, u32) {
-    (text.as_c_ptr(), u32::try_from(text.len()).unwrap_or(u32::MAX))
+    (text.as_c_ptr(), length(text.len()))
+}
+
+/// No text is longer than a message, which is far below 4 GB.
+fn length(bytes: usize) -> u32 {
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 impl EventType {

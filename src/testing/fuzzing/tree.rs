@@ -24,7 +24,9 @@ impl Tree {
     /// The tree with null for every `{"$undefined": …}`.
     pub fn without_undefined(self) -> Tree {
         match self {
-            Tree::Object(fields) if fields.len() == 1 && fields[0].0 == "$undefined" => Tree::Leaf("null".to_owned()),
+            Tree::Object(fields) if !fields.is_empty() && fields.iter().all(|(name, _)| name == "$undefined") => {
+                Tree::Leaf("null".to_owned())
+            }
             Tree::Object(fields) => {
                 Tree::Object(fields.into_iter().map(|(name, value)| (name, value.without_undefined())).collect())
             }

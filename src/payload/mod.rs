@@ -1,0 +1,17 @@
+//! What travels in MQTT payloads: states out, commands in.
+//!
+//! Losant's format: a state is `{"time": ms, "data": {…}}` on `losant/ID/state`, a command is
+//! `{"name": "…", "payload": any, "time": {"$date": …}}` on `losant/ID/command`, in extended JSON.
+
+mod command;
+mod state;
+
+pub use command::Command;
+pub(crate) use command::decode_command;
+pub(crate) use state::{Element, encode_states, extra_fields, validate_state};
+
+/// Largest message payload that the platform takes.
+pub(crate) const MAX_PAYLOAD: usize = 262_144;
+
+/// The longest frame that can stand around a state's JSON: `{"time":-9223372036854775808,"data":}`.
+pub(crate) const FRAME: usize = 38;
