@@ -7,6 +7,7 @@ mod connect;
 mod fault;
 #[cfg(any(fuzzing, test))]
 pub(crate) mod fuzzing;
+mod plain;
 mod resolve;
 mod socket;
 mod stream;

@@ -176,8 +176,8 @@ mod tests {
     fn the_bundled_roots_are_those_that_browsers_still_trust() {
         let roots = X509::stack_from_pem(BUNDLED).unwrap();
         let name = |root: &X509| {
-            let name = root.subject_name().entries_by_nid(Nid::COMMONNAME).next().unwrap().data().as_utf8().unwrap();
-            name.to_string()
+            let name = root.subject_name().entries_by_nid(Nid::COMMONNAME).next().unwrap();
+            String::from_utf8(name.data().as_slice().to_vec()).unwrap()
         };
         let names: Vec<_> = roots.iter().map(name).collect();
         assert_eq!(
