@@ -2,9 +2,9 @@
 
 use super::{
     Notify, Stream, fault,
+    plain::Plain,
     resolve::Resolution,
     socket::Socket,
-    stream::Plain,
     tls::{self, Trust},
     websocket::{self, Opened, Opening},
 };

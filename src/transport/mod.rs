@@ -5,6 +5,7 @@
 
 mod connect;
 mod fault;
+mod plain;
 mod resolve;
 mod socket;
 mod stream;

@@ -1,13 +1,7 @@
 //! The established byte stream, whatever carries it.
 
-use super::{socket::Socket, tls::Encrypted, websocket::WsStream};
+use super::{plain::Plain, websocket::WsStream};
 use std::io::{self, Read, Write};
-
-/// TCP with or without TLS.
-pub(crate) enum Plain {
-    Tcp(Socket),
-    Tls(Box<Encrypted>),
-}
 
 /// Reads and writes without blocking; `WouldBlock` means wait for readiness of the socket beneath. After a `WouldBlock`
 /// of `write`, the same bytes must come first in the next one, for TLS and WebSocket have begun to send them.
@@ -30,15 +24,6 @@ impl From<Box<WsStream>> for Stream {
     }
 }
 
-impl Plain {
-    fn ready(&mut self, hung_up: bool) {
-        match self {
-            Plain::Tcp(socket) => socket.ready(hung_up),
-            Plain::Tls(tls) => tls.get_mut().ready(hung_up),
-        }
-    }
-}
-
 impl Stream {
     /// The poll says that the socket is ready; to be told at every edge.
     pub fn ready(&mut self, hung_up: bool) {
@@ -47,18 +32,8 @@ impl Stream {
             Carrier::WebSocket(ws) => ws.get_mut().ready(hung_up),
         }
     }
-}
 
-impl Plain {
-    fn close(&mut self) {
-        if let Plain::Tls(tls) = self {
-            let _ = tls.shutdown();
-        }
-    }
-}
-
-impl Stream {
-    /// Sends the farewell of each layer: WebSocket close, TLS close_notify. Best effort: nobody waits for an answer.
+    /// Ends each layer as its protocol asks: a WebSocket close frame, then TLS close_notify. Nobody waits for an answer.
     pub fn close(&mut self) {
         match &mut self.0 {
             Carrier::Plain(plain) => plain.close(),
@@ -66,31 +41,6 @@ impl Stream {
                 ws.close();
                 ws.get_mut().close();
             }
-        }
-    }
-}
-
-impl Read for Plain {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Plain::Tcp(socket) => socket.read(buffer),
-            Plain::Tls(tls) => tls.read(buffer),
-        }
-    }
-}
-
-impl Write for Plain {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Plain::Tcp(socket) => socket.write(bytes),
-            Plain::Tls(tls) => tls.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Plain::Tcp(socket) => socket.flush(),
-            Plain::Tls(tls) => tls.flush(),
         }
     }
 }

@@ -166,3 +166,28 @@ pub(super) fn cause(words: &str) -> Option<Status> {
     ];
     CAUSES.iter().find(|(fragment, _)| words.contains(fragment)).map(|(_, status)| *status)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openssl::{nid::Nid, x509::X509};
+
+    #[test]
+    fn the_bundled_roots_are_those_that_browsers_still_trust() {
+        let roots = X509::stack_from_pem(BUNDLED).unwrap();
+        let name = |root: &X509| {
+            let name = root.subject_name().entries_by_nid(Nid::COMMONNAME).next().unwrap();
+            String::from_utf8(name.data().as_slice().to_vec()).unwrap()
+        };
+        let names: Vec<_> = roots.iter().map(name).collect();
+        assert_eq!(
+            names,
+            [
+                "DigiCert Global Root G2",
+                "DigiCert TLS RSA4096 Root G5",
+                "DigiCert TLS ECC P384 Root G5",
+                "DigiCert Global Root G3"
+            ]
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (MQTT 3.1.1 section 6): binary frames of the sub-protocol "mqtt", whose bounds mean nothing, as one
 //! byte stream.
 
-use super::{fault, stream::Plain, upgrade::Upgrade};
+use super::{fault, plain::Plain, upgrade::Upgrade};
 use crate::status::{Error, Status::*};
 use std::{
     io::{self, Read, Write},
