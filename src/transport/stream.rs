@@ -37,6 +37,13 @@ impl Plain {
             Plain::Tls(tls) => tls.get_mut().ready(hung_up),
         }
     }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Plain::Tcp(socket) => socket,
+            Plain::Tls(tls) => tls.get_ref(),
+        }
+    }
 }
 
 impl Stream {
@@ -45,6 +52,24 @@ impl Stream {
         match &mut self.0 {
             Carrier::Plain(plain) => plain.ready(hung_up),
             Carrier::WebSocket(ws) => ws.get_mut().ready(hung_up),
+        }
+    }
+
+    /// How many bytes have come from the network since the socket was opened, those of handshakes and of frames that are not
+    /// whole yet included.
+    pub fn received_bytes(&self) -> u64 {
+        self.socket().received_bytes()
+    }
+
+    /// How many bytes the kernel has taken since the socket was opened.
+    pub fn sent_bytes(&self) -> u64 {
+        self.socket().sent_bytes()
+    }
+
+    fn socket(&self) -> &Socket {
+        match &self.0 {
+            Carrier::Plain(plain) => plain.socket(),
+            Carrier::WebSocket(ws) => ws.get_ref().socket(),
         }
     }
 }
