@@ -3,6 +3,19 @@
 //! The rules are those of MQTT 3.1.1 (the section numbers below) as the Losant platform uses it: clean sessions only, no
 //! QoS 2, no retained messages, subscriptions at QoS 0.
 
+mod alive;
+mod header;
+mod link_rate;
+mod output;
+mod unanswered;
+
+pub(crate) use alive::Traffic;
+
+use alive::Alive;
+use link_rate::LinkRate;
+use output::Output;
+use unanswered::Unanswered;
+
 use crate::status::{
     Error,
     Status::{self, *},
@@ -37,6 +50,8 @@ pub(crate) struct Identity {
     /// None for devices that only their certificate names.
     pub credentials: Option<Credentials>,
     pub command_topic: String,
+    /// Whether to subscribe to the command topic.
+    pub subscribe: bool,
     pub keep_alive: Duration,
 }
 
@@ -45,7 +60,7 @@ pub(crate) struct Identity {
 pub(crate) enum Incoming {
     /// CONNACK 0: states may flow.
     Accepted,
-    /// SUBACK: commands will come, unless refused.
+    /// SUBACK: commands will come, unless refused. Follows at once where there is nothing to subscribe to.
     Subscribed {
         refused: bool,
     },
@@ -67,25 +82,20 @@ enum State {
 
 pub(crate) struct Session {
     state: State,
-    command_topic: String,
+    /// None where there is nothing to subscribe to.
+    command_topic: Option<String>,
     keep_alive: Duration,
     /// When the broker's answer to CONNECT or SUBSCRIBE must have come.
     answer_by: Instant,
     answer_within: Duration,
-    last_sent: Instant,
-    last_received: Instant,
-    /// When the PINGREQ that still waits for any packet was sent.
-    pinged: Option<Instant>,
+    alive: Alive,
+    link_rate: LinkRate,
+    unanswered: Unanswered,
     last_packet_id: u16,
     input: BytesMut,
-    /// CONNECT until it is written, and how much of it is. It holds the secret, so it has a buffer that never grows, which
-    /// would leave copies behind, and that is wiped.
-    connect: Zeroizing<Vec<u8>>,
-    connect_taken: usize,
-    /// What follows CONNECT.
-    output: BytesMut,
-    /// Bytes taken from both so far.
-    taken: u64,
+    /// Whether bytes of MQTT have come since the traffic was counted.
+    received: bool,
+    output: Output,
 }
 
 impl Session {
@@ -106,34 +116,36 @@ impl Session {
         }
         Session {
             state: State::AwaitsConnack,
-            command_topic: identity.command_topic.clone(),
+            command_topic: identity.subscribe.then(|| identity.command_topic.clone()),
             keep_alive: identity.keep_alive,
             answer_by,
             answer_within,
-            last_sent: now,
-            last_received: now,
-            pinged: None,
+            alive: Alive::new(identity.keep_alive, now),
+            link_rate: LinkRate::default(),
+            unanswered: Unanswered::new(packet.len() as u64),
             last_packet_id: SUBSCRIBE_ID,
             input: BytesMut::new(),
-            // The same memory, not a copy.
-            connect: Zeroizing::new(Vec::from(packet)),
-            connect_taken: 0,
-            output: BytesMut::new(),
-            taken: 0,
+            received: false,
+            output: Output::new(packet),
         }
     }
 
     /// Reads what the broker sent. An error ends the connection; what came before it is in `happened`.
     pub fn receive(&mut self, bytes: &[u8], now: Instant, happened: &mut Vec<Incoming>) -> Result<(), Error> {
-        self.last_received = now;
-        self.pinged = None;
+        self.received = true;
         self.input.extend_from_slice(bytes);
-        loop {
-            self.input.first().map_or(Ok(()), |first| known_type(*first))?;
+        while let Some(first) = self.input.first() {
+            let kind = header::kind(*first)?;
+            // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
+            if (self.state == State::AwaitsConnack) != (kind == PacketType::ConnAck) {
+                let detail = format!("the broker sent a packet that has no place here: {kind:?}");
+                return Err(Error::new(LOSANT_ERR_PROTOCOL, detail));
+            }
+            header::check_length(kind, &self.input)?;
             match mqttbytes::check(self.input.iter(), MAX_INCOMING) {
                 Ok(header) => {
                     let packet = self.input.split_to(header.frame_length()).freeze();
-                    self.handle(header, packet, now, happened)?;
+                    self.handle(kind, header, packet, now, happened)?;
                 }
                 Err(mqttbytes::Error::InsufficientBytes(_)) => break,
                 Err(e) => return Err(malformed(e)),
@@ -146,58 +158,97 @@ impl Session {
         Ok(())
     }
 
+    /// So many bytes have passed the socket so far; to be told after what came of them. So a large frame of which
+    /// nothing can be read yet, or written only in part, counts too.
+    pub fn passed(&mut self, traffic: Traffic, now: Instant) {
+        let unfinished = !self.received || !self.input.is_empty();
+        self.received = false;
+        self.alive.passed(traffic, unfinished, now);
+    }
+
     fn handle(
         &mut self,
+        kind: PacketType,
         header: FixedHeader,
         packet: Bytes,
         now: Instant,
         happened: &mut Vec<Incoming>,
     ) -> Result<(), Error> {
-        let kind = header.packet_type().map_err(malformed)?;
-        // 3.2.0: the first packet of the broker must be CONNACK, and it comes once.
-        if (self.state == State::AwaitsConnack) != (kind == PacketType::ConnAck) {
-            let detail = format!("the broker sent a packet that has no place here: {kind:?}");
-            return Err(Error::new(LOSANT_ERR_PROTOCOL, detail));
-        }
         match kind {
             PacketType::ConnAck => {
                 accepted(ConnAck::read(header, packet).map_err(malformed)?.code)?;
-                self.state = State::AwaitsSuback;
-                self.answer_by = now + self.answer_within;
-                let mut subscribe = Subscribe::new(self.command_topic.as_str(), QoS::AtMostOnce);
-                subscribe.pkid = SUBSCRIBE_ID;
-                written(subscribe.write(&mut self.output));
-                happened.push(Incoming::Accepted);
+                self.accepted(now, happened);
             }
             PacketType::SubAck => {
                 let ack = SubAck::read(header, packet).map_err(malformed)?;
                 // One that was not asked for does no harm.
                 if self.state == State::AwaitsSuback && ack.pkid == SUBSCRIBE_ID {
                     self.state = State::Open;
+                    let end = self.unanswered.subscribed();
+                    self.answered(end, now);
                     let refused = !matches!(ack.return_codes.as_slice(), [SubscribeReasonCode::Success(_)]);
                     happened.push(Incoming::Subscribed { refused });
                 }
             }
-            PacketType::PubAck => happened.push(Incoming::Acked(PubAck::read(header, packet).map_err(malformed)?.pkid)),
+            PacketType::PubAck => {
+                let id = PubAck::read(header, packet).map_err(malformed)?.pkid;
+                let end = self.unanswered.acked(id);
+                self.answered(end, now);
+                happened.push(Incoming::Acked(id));
+            }
             PacketType::Publish => self.message(Publish::read(header, packet).map_err(malformed)?, happened)?,
-            PacketType::PingResp => happened.push(Incoming::PingAnswered),
-            // [`known_type`] lets nothing else pass but UNSUBACK, which was not asked for.
+            PacketType::PingResp => {
+                if let Some(end) = self.alive.ping_answered(self.output_end(), now) {
+                    self.unanswered.read_up_to(end);
+                    happened.push(Incoming::PingAnswered);
+                }
+            }
+            // [`header::kind`] lets nothing else pass but UNSUBACK, which was not asked for.
             _ => {}
         }
         Ok(())
+    }
+
+    fn accepted(&mut self, now: Instant, happened: &mut Vec<Incoming>) {
+        let end = self.unanswered.connected();
+        self.answered(end, now);
+        happened.push(Incoming::Accepted);
+        match &self.command_topic {
+            Some(topic) => {
+                let mut subscribe = Subscribe::new(topic.as_str(), QoS::AtMostOnce);
+                subscribe.pkid = SUBSCRIBE_ID;
+                written(subscribe.write(self.output.rest()));
+                self.unanswered.subscribe(self.output_end());
+                self.state = State::AwaitsSuback;
+                self.answer_by = now + self.answer_within;
+            }
+            None => {
+                self.state = State::Open;
+                happened.push(Incoming::Subscribed { refused: false });
+            }
+        }
+    }
+
+    /// The broker has answered what ends here in the output, if that was something.
+    fn answered(&mut self, end: Option<u64>, now: Instant) {
+        if let Some(end) = end {
+            self.alive.answered(end, self.output_end(), now);
+            self.link_rate.arrived(end, now);
+        }
     }
 
     fn message(&mut self, publish: Publish, happened: &mut Vec<Incoming>) -> Result<(), Error> {
         match publish.qos {
             QoS::AtMostOnce => {}
             // Subscribed at QoS 0, yet an acknowledgement costs less than the argument.
-            QoS::AtLeastOnce if self.output.len() < MAX_OUTPUT => {
-                written(PubAck::new(publish.pkid).write(&mut self.output));
+            QoS::AtLeastOnce if self.output().len() < MAX_OUTPUT => {
+                written(PubAck::new(publish.pkid).write(self.output.rest()));
             }
             QoS::AtLeastOnce => {
                 return Err(Error::new(LOSANT_ERR_PROTOCOL, "the broker sends messages and takes no acknowledgements"));
             }
-            QoS::ExactlyOnce => return Err(Error::new(LOSANT_ERR_PROTOCOL, "the broker sent a QoS 2 message")),
+            // [`header::kind`] lets none pass.
+            QoS::ExactlyOnce => {}
         }
         happened.push(Incoming::Message { topic: publish.topic, payload: publish.payload });
         Ok(())
@@ -205,7 +256,7 @@ impl Session {
 
     /// Whether states may be sent: the broker has accepted the connection, and not before it can have read CONNECT.
     pub fn may_publish(&self) -> bool {
-        self.state != State::AwaitsConnack && self.connect.is_empty()
+        self.state != State::AwaitsConnack && self.output.is_past_connect()
     }
 
     /// Whether the broker has answered the subscription too.
@@ -226,13 +277,16 @@ impl Session {
 
     /// Puts a message in the output.
     pub fn publish(&mut self, publish: &Publish, now: Instant) {
-        written(publish.write(&mut self.output));
-        self.last_sent = now;
+        written(publish.write(self.output.rest()));
+        let end = self.output_end();
+        self.unanswered.publish(publish, end);
+        self.link_rate.sent(end, now);
+        self.alive.sent(now);
     }
 
     /// Puts DISCONNECT in the output (3.14).
     pub fn disconnect(&mut self) {
-        written(Disconnect.write(&mut self.output));
+        written(Disconnect.write(self.output.rest()));
     }
 
     /// Does what is due: PINGREQ (then true), or giving up on a broker that does not answer.
@@ -244,73 +298,75 @@ impl Session {
             let missing = if self.state == State::AwaitsConnack { "CONNACK" } else { "SUBACK" };
             return Err(Error::new(LOSANT_ERR_TIMED_OUT, format!("the broker sent no {missing} in time")));
         }
-        match self.pinged {
-            Some(at) if now >= at + self.keep_alive => {
-                return Err(Error::new(
-                    LOSANT_ERR_KEEP_ALIVE,
-                    "the broker did not answer within the keep-alive period",
-                ));
-            }
-            Some(_) => {}
-            None if self.state != State::AwaitsConnack && now >= self.ping_at() => {
-                written(PingReq.write(&mut self.output));
-                self.pinged = Some(now);
-                self.last_sent = now;
-                return Ok(true);
-            }
-            None => {}
+        if self.state == State::AwaitsConnack {
+            return Ok(false);
         }
-        Ok(false)
+        if self.alive.awaits_ping() {
+            return Err(Error::new(LOSANT_ERR_KEEP_ALIVE, self.cause_of_death()));
+        }
+        if now < self.alive.deadline() {
+            return Ok(false);
+        }
+        written(PingReq.write(self.output.rest()));
+        self.alive.pinged(self.output_end(), now);
+        Ok(true)
     }
 
-    /// When a PINGREQ is due: after a keep-alive period without sending, as 3.1.2.10 demands, and after one without
-    /// receiving, or else a link that is dead in one direction would go unnoticed while states are sent into it.
-    fn ping_at(&self) -> Instant {
-        self.last_sent.min(self.last_received) + self.keep_alive
+    fn cause_of_death(&self) -> &'static str {
+        if self.alive.ping_is_stuck() {
+            "the network takes nothing any more"
+        } else if self.input.is_empty() {
+            "the broker did not answer within the keep-alive period"
+        } else {
+            "the broker began a packet and does not end it"
+        }
     }
 
     /// When [`Self::on_time`] must be called.
     pub fn deadline(&self) -> Instant {
-        let alive = self.pinged.map_or_else(|| self.ping_at(), |at| at + self.keep_alive);
         match self.state {
             State::AwaitsConnack => self.answer_by,
-            State::AwaitsSuback => alive.min(self.answer_by),
-            State::Open => alive,
+            State::AwaitsSuback => self.alive.deadline().min(self.answer_by),
+            State::Open => self.alive.deadline(),
         }
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "the outbox has still to ask"))]
+    /// How large a message of several states may be to take a third of the keep-alive period at most, as fast as the link
+    /// has been.
+    pub fn batch_limit(&self) -> usize {
+        self.link_rate.batch_limit(self.keep_alive)
+    }
+
+    /// What the broker has been sent and has not answered, for the text of an error: " after SUBSCRIBE to ...", or nothing.
+    pub fn unanswered(&self) -> String {
+        self.unanswered.text(self.taken(), self.command_topic.as_deref().unwrap_or_default())
     }
 
     /// What waits to be written to the network next.
     pub fn output(&self) -> &[u8] {
-        if self.connect.is_empty() { &self.output } else { &self.connect[self.connect_taken..] }
+        self.output.next()
     }
 
     /// The network has taken this many bytes of the output.
-    pub fn take(&mut self, count: usize) {
-        self.taken += count as u64;
-        if !self.connect.is_empty() {
-            self.connect_taken += count;
-            if self.connect_taken >= self.connect.len() {
-                // Wipes it.
-                self.connect = Zeroizing::default();
-                self.connect_taken = 0;
-            }
-        } else if count >= self.output.len() {
-            // An idle connection holds no buffer.
-            self.output = BytesMut::new();
-        } else {
-            let _ = self.output.split_to(count);
+    pub fn take(&mut self, count: usize, now: Instant) {
+        self.output.take(count);
+        let taken = self.output.taken();
+        self.alive.taken(taken, now);
+        if !self.unanswered.awaits_acks() {
+            // At QoS 0 nothing tells more.
+            self.link_rate.arrived(taken, now);
         }
     }
 
     /// Bytes taken since the connection began.
     pub fn taken(&self) -> u64 {
-        self.taken
+        self.output.taken()
     }
 
     /// What [`Self::taken`] will be when all output of now has gone.
     pub fn output_end(&self) -> u64 {
-        let connect = self.connect.len().saturating_sub(self.connect_taken);
-        self.taken + connect as u64 + self.output.len() as u64
+        self.output.end()
     }
 }
 
@@ -330,19 +386,6 @@ fn accepted(code: ConnectReturnCode) -> Result<(), Error> {
         ConnectReturnCode::NotAuthorized => LOSANT_ERR_NOT_AUTHORIZED,
     };
     Err(Error::new(status, status.to_string()))
-}
-
-/// The packets that a broker sends this client, with their reserved flags (2.2.2). Looked at before the length, so that a
-/// server of another protocol is found out by its first byte.
-fn known_type(first: u8) -> Result<(), Error> {
-    match first {
-        // CONNACK, PUBLISH at QoS 0 to 2, PUBACK, SUBACK, UNSUBACK, PINGRESP
-        0x20 | 0x30..=0x35 | 0x38..=0x3d | 0x40 | 0x90 | 0xb0 | 0xd0 => Ok(()),
-        _ => Err(Error::new(
-            LOSANT_ERR_PROTOCOL,
-            format!("the broker sent what is no MQTT packet for a client: {first:#04x}"),
-        )),
-    }
 }
 
 fn malformed(e: mqttbytes::Error) -> Error {

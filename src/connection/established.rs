@@ -10,7 +10,7 @@ use crate::{
     json::excerpt,
     outbox::Outbox,
     payload::decode_command,
-    session::{Incoming, Session},
+    session::{Incoming, Session, Traffic},
     status::{
         Error,
         Stage::{self, *},
@@ -47,9 +47,11 @@ pub(super) struct Established {
 impl Established {
     /// `answer_by`: when the broker must have accepted the connection.
     pub fn new(stream: Stream, attempt: Attempt, config: &ConnectionConfig, now: Instant, answer_by: Instant) -> Self {
+        let mut session = Session::new(&config.identity, now, answer_by, config.connect_timeout);
+        session.passed(traffic(&stream), now);
         Established {
             stream,
-            session: Session::new(&config.identity, now, answer_by, config.connect_timeout),
+            session,
             publisher: Publisher::new(config.qos),
             attempt: Some(attempt),
             online_since: None,
@@ -124,7 +126,7 @@ impl Established {
         let stage = self.stage();
         let mut chunk = [0u8; 8192];
         let outcome = match self.stream.read(&mut chunk) {
-            Ok(0) => Err(Error::new(LOSANT_ERR_CONNECTION_LOST, "the broker closed the connection")),
+            Ok(0) => Err(self.closed()),
             Ok(count) => {
                 history.counts.bytes_received += count as u64;
                 self.session.receive(&chunk[..count], cx.now.instant, &mut self.incoming)
@@ -134,8 +136,9 @@ impl Established {
                 Ok(())
             }
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(e) => Err(transport::lost(&e)),
+            Err(e) => Err(self.lost(&e)),
         };
+        self.session.passed(traffic(&self.stream), cx.now.instant);
         // What came before an error counts: an acknowledgement saves a resend.
         self.handle_incoming(config, history, cx);
         outcome.map_err(|error| error.at(stage))
@@ -161,7 +164,7 @@ impl Established {
     /// Writes what the network takes; whether it took anything.
     fn write(&mut self, history: &mut History, cx: &mut Context<'_>) -> Result<bool, Error> {
         let before = self.session.taken();
-        let outcome = self.write_output();
+        let outcome = self.write_output(cx.now.instant);
         let taken = self.session.taken();
         history.counts.bytes_sent += taken - before;
         if taken != before {
@@ -169,21 +172,37 @@ impl Established {
             outbox.written(taken, cx.now.instant);
             self.tell_outcomes(&mut outbox, cx);
         }
-        outcome.map_err(|e| transport::lost(&e).at(self.stage()))?;
+        outcome.map_err(|e| self.lost(&e).at(self.stage()))?;
         Ok(taken != before)
     }
 
-    fn write_output(&mut self) -> io::Result<()> {
+    fn write_output(&mut self, now: Instant) -> io::Result<()> {
         while self.writable && !self.session.output().is_empty() {
-            match self.stream.write(self.session.output()) {
+            let outcome = self.stream.write(self.session.output());
+            self.session.passed(traffic(&self.stream), now);
+            match outcome {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.session.take(count),
+                Ok(count) => self.session.take(count, now),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.writable = false,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
         Ok(())
+    }
+
+    fn closed(&self) -> Error {
+        let text = format!("the broker closed the connection{}", self.session.unanswered());
+        Error::new(LOSANT_ERR_CONNECTION_LOST, text)
+    }
+
+    /// A broker that closes with something unread of ours resets the connection.
+    fn lost(&self, e: &io::Error) -> Error {
+        let mut error = transport::lost(e);
+        if error.status == LOSANT_ERR_CONNECTION_LOST {
+            error.text = format!("{}{}", error.text, self.session.unanswered()).into();
+        }
+        error
     }
 
     /// The connect event comes before all else that the connection brings, whatever order the broker answers in.
@@ -253,6 +272,10 @@ impl Established {
         }
         cx.events.append(&mut self.early);
     }
+}
+
+fn traffic(stream: &Stream) -> Traffic {
+    Traffic { received: stream.received_bytes(), sent: stream.sent_bytes() }
 }
 
 /// The event of a message, if it is a command and anybody listens.

@@ -340,6 +340,7 @@ impl Engine {
                 client_id: self.id.to_string(),
                 credentials: self.credentials.clone(),
                 command_topic: format!("losant/{}/command", self.id),
+                subscribe: true,
                 keep_alive: options.keep_alive,
             },
             target: options.target(),

@@ -1,5 +1,7 @@
 use super::*;
 
+mod alive;
+
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const DEADLINE: Duration = Duration::from_secs(30);
 const CONNACK: &[u8] = &[0x20, 2, 0, 0];
@@ -10,10 +12,15 @@ const PINGRESP: &[u8] = &[0xd0, 0];
 struct Bench {
     session: Session,
     now: Instant,
+    traffic: Traffic,
 }
 
 impl Bench {
     fn new() -> Self {
+        Bench::subscribing(true)
+    }
+
+    fn subscribing(subscribe: bool) -> Self {
         let now = Instant::now();
         let identity = Identity {
             client_id: "d1".into(),
@@ -22,9 +29,12 @@ impl Bench {
                 secret: Zeroizing::new("secret".into()),
             }),
             command_topic: "losant/d1/command".into(),
+            subscribe,
             keep_alive: KEEP_ALIVE,
         };
-        Bench { session: Session::new(&identity, now, now + DEADLINE, DEADLINE), now }
+        let mut session = Session::new(&identity, now, now + DEADLINE, DEADLINE);
+        session.passed(Traffic::default(), now);
+        Bench { session, now, traffic: Traffic::default() }
     }
 
     fn open() -> Self {
@@ -37,16 +47,58 @@ impl Bench {
 
     fn receive(&mut self, bytes: &[u8]) -> Result<Vec<Incoming>, Error> {
         let mut happened = Vec::new();
-        self.session.receive(bytes, self.now, &mut happened).map(|()| happened)
+        let outcome = self.session.receive(bytes, self.now, &mut happened);
+        self.receive_of_a_frame(bytes.len());
+        outcome.map(|()| happened)
+    }
+
+    /// Bytes that the layers beneath keep.
+    fn receive_of_a_frame(&mut self, count: usize) {
+        self.traffic.received += count as u64;
+        self.session.passed(self.traffic, self.now);
+    }
+
+    fn publish(&mut self, qos: QoS, topic: &str, bytes: usize) -> u16 {
+        let mut publish = Publish::new(topic, qos, vec![b'x'; bytes]);
+        publish.pkid = self.session.next_packet_id();
+        self.session.publish(&publish, self.now);
+        publish.pkid
+    }
+
+    fn receive_ack(&mut self, id: u16) {
+        let [high, low] = id.to_be_bytes();
+        self.receive(&[0x40, 2, high, low]).unwrap();
+    }
+
+    /// The network takes some of the output.
+    fn send(&mut self, most: usize) {
+        let count = most.min(self.session.output().len());
+        self.traffic.sent += count as u64;
+        self.session.passed(self.traffic, self.now);
+        self.session.take(count, self.now);
     }
 
     fn sent(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();
         while !self.session.output().is_empty() {
             bytes.extend_from_slice(self.session.output());
-            self.session.take(self.session.output().len());
+            self.send(usize::MAX);
         }
         bytes
+    }
+
+    /// Until it is given up, with something happening every second; for how long it was not.
+    fn until_given_up(&mut self, mut every_second: impl FnMut(&mut Bench)) -> Duration {
+        let begun = self.now;
+        while self.now - begun < Duration::from_secs(10_000) {
+            every_second(self);
+            match self.wait(Duration::from_secs(1)) {
+                Ok(()) => {}
+                Err(LOSANT_ERR_KEEP_ALIVE) => break,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        self.now - begun
     }
 
     fn wait(&mut self, duration: Duration) -> Result<(), Status> {
@@ -100,6 +152,7 @@ fn a_silent_broker_is_given_up() {
     let mut bench = Bench::new();
     bench.receive(CONNACK).unwrap();
     bench.wait(KEEP_ALIVE).unwrap();
+    bench.sent();
     bench.receive(PINGRESP).unwrap();
     assert_eq!(bench.wait(DEADLINE - KEEP_ALIVE), Err(LOSANT_ERR_TIMED_OUT), "no SUBACK");
 }
@@ -114,6 +167,10 @@ fn an_idle_link_is_pinged_and_a_dead_one_found_within_two_periods() {
     bench.receive(PINGRESP).unwrap();
     assert_eq!(bench.wait(KEEP_ALIVE), Ok(()));
     assert_eq!(bench.sent(), PINGREQ);
+    assert_eq!(bench.receive(PINGRESP), Ok(vec![Incoming::PingAnswered]));
+    assert_eq!(bench.receive(PINGRESP), Ok(vec![]), "one that was not asked for");
+    assert_eq!(bench.wait(KEEP_ALIVE), Ok(()));
+    assert_eq!(bench.sent(), PINGREQ);
     assert_eq!(bench.session.deadline(), bench.now + KEEP_ALIVE);
     assert_eq!(bench.wait(KEEP_ALIVE), Err(LOSANT_ERR_KEEP_ALIVE));
 }
@@ -125,6 +182,7 @@ fn a_link_that_only_swallows_is_found_while_states_are_sent() {
     let mut waited = Duration::ZERO;
     let error = loop {
         bench.session.publish(&state, bench.now);
+        bench.sent();
         waited += Duration::from_secs(1);
         if let Err(status) = bench.wait(Duration::from_secs(1)) {
             break status;
@@ -145,13 +203,12 @@ fn a_device_that_only_listens_is_pinged_for_the_broker() {
 
 #[test]
 fn messages_and_acks_arrive_however_the_bytes_are_cut() {
-    let stream: Vec<u8> = [CONNACK, SUBACK, b"\x30\x04\0\x01tx", b"\x40\x02\0\x07", PINGRESP].concat();
+    let stream: Vec<u8> = [CONNACK, SUBACK, b"\x30\x04\0\x01tx", b"\x40\x02\0\x07"].concat();
     let expected = [
         Incoming::Accepted,
         Incoming::Subscribed { refused: false },
         Incoming::Message { topic: "t".into(), payload: Bytes::from_static(b"x") },
         Incoming::Acked(7),
-        Incoming::PingAnswered,
     ];
     for size in 1..=stream.len() {
         let mut bench = Bench::new();
@@ -247,7 +304,7 @@ fn a_broker_that_takes_no_acknowledgements_is_left() {
 #[test]
 fn a_broker_that_accepts_before_it_is_asked_gets_connect_first() {
     let mut bench = Bench::new();
-    bench.session.take(18);
+    bench.send(18);
     assert_eq!(bench.receive(CONNACK), Ok(vec![Incoming::Accepted]));
     assert!(!bench.session.may_publish());
     let rest = bench.session.output_end() - bench.session.taken();
@@ -263,4 +320,76 @@ fn packet_ids_go_round_without_zero_or_the_subscription() {
     let first: Vec<_> = (0..65_534).map(|_| session.next_packet_id()).collect();
     assert_eq!((first[0], first[65_533]), (2, u16::MAX));
     assert_eq!(session.next_packet_id(), 2);
+}
+
+#[test]
+fn a_length_that_no_packet_of_its_kind_has_is_found_before_the_rest() {
+    for bytes in [
+        &b"\x20\x03"[..],
+        b"\x20\xff",
+        b"\x40\xa0\xf6\x36", // a PUBACK of 900 KB
+        b"\x40\x00",         // one flipped bit
+        b"\x40\x06",         // another
+        b"\x40\x82",         // and another
+        b"\x90\xff\xff\x03", // a SUBACK of 64 KB
+        b"\x90\x04",         // two return codes for one topic
+        b"\xb0\x03",
+        b"\xd0\x01",
+        b"\xd0\x80",
+        b"\x30\x00", // no room for the topic's length
+        b"\x30\x01",
+        b"\x32\x03",             // nor for the packet id
+        b"\x30\x81\x80\x40",     // 1 MB and a byte
+        b"\x30\x80\x80\x80\x80", // does not end in four bytes
+        b"\x30\x80\x01\x01\0",   // a topic of 256 bytes in a packet of 128
+        b"\x32\x05\0\x02",       // a topic that leaves no room for the packet id
+        b"\x34\xff\xff\x3f",     // QoS 2
+    ] {
+        let mut bench = if bytes[0] == 0x20 { Bench::new() } else { Bench::open() };
+        let end = bytes.iter().find_map(|byte| bench.receive(&[*byte]).err());
+        assert_eq!(end.map(|e| e.status), Some(LOSANT_ERR_PROTOCOL), "{bytes:?}");
+    }
+}
+
+#[test]
+fn what_the_broker_closed_on_is_named() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.session.unanswered(), " after CONNECT");
+    bench.sent();
+    bench.receive(CONNACK).unwrap();
+    assert_eq!(bench.session.unanswered(), "", "nothing has gone yet");
+    bench.publish(QoS::AtLeastOnce, "losant/d1/state", 10);
+    bench.send(24);
+    assert_eq!(bench.session.unanswered(), " after SUBSCRIBE to losant/d1/command");
+    bench.sent();
+    let both = " after SUBSCRIBE to losant/d1/command and PUBLISH to losant/d1/state";
+    assert_eq!(bench.session.unanswered(), both);
+    bench.receive(SUBACK).unwrap();
+    let second = bench.publish(QoS::AtLeastOnce, "losant/\n2/state", 10);
+    bench.sent();
+    assert_eq!(bench.session.unanswered(), " after PUBLISH to losant/d1/state", "the first one");
+    bench.receive_ack(second - 1);
+    assert_eq!(bench.session.unanswered(), " after PUBLISH to losant/\\n2/state", "in one line");
+    bench.receive_ack(second);
+    assert_eq!(bench.session.unanswered(), "");
+
+    bench.publish(QoS::AtMostOnce, "losant/d1/state", 10);
+    assert_eq!(bench.session.unanswered(), "", "nothing has gone yet");
+    bench.sent();
+    assert_eq!(bench.session.unanswered(), " after PUBLISH to losant/d1/state");
+    bench.wait(KEEP_ALIVE).unwrap();
+    bench.sent();
+    bench.receive(PINGRESP).unwrap();
+    assert_eq!(bench.session.unanswered(), "", "it has been read");
+}
+
+#[test]
+fn without_a_subscription_the_connection_is_complete_when_it_is_accepted() {
+    let mut bench = Bench::subscribing(false);
+    bench.sent();
+    assert_eq!(bench.receive(CONNACK), Ok(vec![Incoming::Accepted, Incoming::Subscribed { refused: false }]));
+    assert!(bench.session.is_open() && bench.session.may_publish());
+    assert_eq!(bench.sent(), b"");
+    assert_eq!(bench.wait(KEEP_ALIVE), Ok(()));
+    assert_eq!(bench.sent(), PINGREQ);
 }

@@ -17,6 +17,13 @@ impl Plain {
         }
     }
 
+    pub fn socket(&self) -> &Socket {
+        match self {
+            Plain::Tcp(socket) => socket,
+            Plain::Tls(tls) => tls.get_ref(),
+        }
+    }
+
     pub fn close(&mut self) {
         if let Plain::Tls(tls) = self {
             let _ = tls.shutdown();

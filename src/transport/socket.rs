@@ -20,11 +20,23 @@ pub(crate) struct Socket {
     told: bool,
     emptied: bool,
     hung_up: bool,
+    received_bytes: u64,
+    sent_bytes: u64,
 }
 
 impl Socket {
     pub fn new(tcp: TcpStream, buffered: bool) -> Self {
-        Socket { tcp, buffered, buffer: Vec::new(), start: 0, told: false, emptied: false, hung_up: false }
+        Socket {
+            tcp,
+            buffered,
+            buffer: Vec::new(),
+            start: 0,
+            told: false,
+            emptied: false,
+            hung_up: false,
+            received_bytes: 0,
+            sent_bytes: 0,
+        }
     }
 
     /// The poll says that the socket is ready. Once this has been called it must be, at every edge.
@@ -35,11 +47,22 @@ impl Socket {
         self.hung_up |= hung_up;
     }
 
+    /// How many bytes have come from the network since it was opened.
+    pub fn received_bytes(&self) -> u64 {
+        self.received_bytes
+    }
+
+    /// How many bytes the kernel has taken since it was opened.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
     fn read_socket(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if self.emptied {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let count = self.tcp.read(out)?;
+        self.received_bytes += count as u64;
         self.emptied = self.told && count > 0 && count < out.len() && !self.hung_up;
         Ok(count)
     }
@@ -69,7 +92,9 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.tcp.write(bytes)
+        let count = self.tcp.write(bytes)?;
+        self.sent_bytes += count as u64;
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

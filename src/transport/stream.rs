@@ -1,6 +1,6 @@
 //! The established byte stream, whatever carries it.
 
-use super::{plain::Plain, websocket::WsStream};
+use super::{plain::Plain, socket::Socket, websocket::WsStream};
 use std::io::{self, Read, Write};
 
 /// Reads and writes without blocking; `WouldBlock` means wait for readiness of the socket beneath. After a `WouldBlock`
@@ -30,6 +30,24 @@ impl Stream {
         match &mut self.0 {
             Carrier::Plain(plain) => plain.ready(hung_up),
             Carrier::WebSocket(ws) => ws.get_mut().ready(hung_up),
+        }
+    }
+
+    /// How many bytes have come from the network since the socket was opened, those of handshakes and of frames that are not
+    /// whole yet included.
+    pub fn received_bytes(&self) -> u64 {
+        self.socket().received_bytes()
+    }
+
+    /// How many bytes the kernel has taken since the socket was opened.
+    pub fn sent_bytes(&self) -> u64 {
+        self.socket().sent_bytes()
+    }
+
+    fn socket(&self) -> &Socket {
+        match &self.0 {
+            Carrier::Plain(plain) => plain.socket(),
+            Carrier::WebSocket(ws) => ws.get_ref().socket(),
         }
     }
 

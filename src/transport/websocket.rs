@@ -88,6 +88,10 @@ impl<S: Read + Write> WsStream<S> {
         WsStream { socket, incoming: Bytes::new(), framed: 0 }
     }
 
+    pub fn get_ref(&self) -> &S {
+        self.socket.get_ref()
+    }
+
     pub fn get_mut(&mut self) -> &mut S {
         self.socket.get_mut()
     }

@@ -36,6 +36,7 @@ fn converse(stream: &[u8], size: usize) -> (Vec<Incoming>, Option<Status>, Vec<u
             secret: Zeroizing::new("secret".to_owned()),
         }),
         command_topic: "losant/d1/command".to_owned(),
+        subscribe: true,
         keep_alive: Duration::from_secs(15),
     };
     let (now, timeout) = (Instant::now(), Duration::from_secs(30));
@@ -46,7 +47,7 @@ fn converse(stream: &[u8], size: usize) -> (Vec<Incoming>, Option<Status>, Vec<u
         // The network takes what it likes.
         let taken = size.min(session.output().len());
         sent.extend_from_slice(&session.output()[..taken]);
-        session.take(taken);
+        session.take(taken, now);
         assert_eq!(session.output_end() - session.taken() > 0, !session.output().is_empty());
         if let Err(e) = received {
             end = Some(e.status);
@@ -55,7 +56,7 @@ fn converse(stream: &[u8], size: usize) -> (Vec<Incoming>, Option<Status>, Vec<u
     }
     while !session.output().is_empty() {
         sent.extend_from_slice(session.output());
-        session.take(session.output().len());
+        session.take(session.output().len(), now);
     }
     assert_eq!(session.taken(), sent.len() as u64);
     let connect = b"\x10\x1b\0\x04MQTT\x04\xc2\0\x0f\0\x02d1\0\x03key\0\x06secret";
