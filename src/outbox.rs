@@ -27,7 +27,7 @@ use flight::{Flight, Unit};
 use lane::Lane;
 use outcome::Outcomes;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -108,13 +108,23 @@ const SMALLEST_BATCH: usize = 4 * 1024;
 /// And begins with this.
 const FIRST_BATCH: usize = 128 * 1024;
 
+/// A queue for so many states is kept when it is empty.
+const KEPT_CAPACITY: usize = 64;
+
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: Limits,
     /// The first is the device's own. Others are made for peripherals when needed, and given to others when unused.
     lanes: Vec<Lane>,
-    /// The places of the others.
-    places: BTreeMap<Box<str>, usize>,
+    /// The places of those that peripherals have.
+    places: BTreeMap<Arc<str>, usize>,
+    /// The places of those that nobody has.
+    unused: Vec<usize>,
+    /// Those in which states wait, by the id of the oldest; and by their places.
+    oldest: BTreeSet<(u64, usize)>,
+    waiting: BTreeSet<usize>,
+    /// Until when all of those must wait, unless something happens before.
+    blocked_until: Option<Instant>,
     /// The lane that the last message was of: the next one may be of the lanes behind it.
     served: usize,
     flight: Flight,
@@ -136,6 +146,10 @@ impl Outbox {
         Outbox {
             lanes: vec![Lane::new(device_id)],
             places: BTreeMap::new(),
+            unused: Vec::new(),
+            oldest: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            blocked_until: None,
             served: 0,
             flight: Flight::new(limits.in_flight),
             throttle: Arc::new(Mutex::new(Throttle::new(limits.per_topic, limits.per_connection))),
@@ -155,14 +169,14 @@ impl Outbox {
         self.flight.set_limit(limits.in_flight);
         self.throttle.lock().set_rates(limits.per_topic, limits.per_connection);
         self.limits = limits;
-        while self.counters.queued > 0 && !self.has_room(0, 0) {
-            self.drop_oldest();
-        }
+        self.blocked_until = None;
+        while !self.has_room(0, 0) && self.drop_oldest() {}
     }
 
     /// The throttle of the broker that the device is going to be connected to.
     pub fn set_throttle(&mut self, throttle: Arc<Mutex<Throttle>>) {
         self.throttle = throttle;
+        self.blocked_until = None;
     }
 
     /// Whether states are refused from now on.
@@ -204,19 +218,21 @@ impl Outbox {
             return Err(Error::new(LOSANT_ERR_CLOSING, why));
         }
         let cost = cost(json, extra);
-        if cost > self.limits.bytes {
+        let whole_cost = cost + self.lane_cost(peripheral);
+        if whole_cost > self.limits.bytes {
             self.count_invalid();
-            let why = format!("state counts {cost} bytes; the whole outbox holds {}", self.limits.bytes);
+            let why = format!("state counts {whole_cost} bytes; the whole outbox holds {}", self.limits.bytes);
             return Err(Error::new(LOSANT_ERR_TOO_LARGE, why));
         }
-        if !self.has_room(1, cost) && self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST {
-            self.counters.refused_full += 1;
-            let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
-            return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));
-        }
         let mut dropped = 0;
-        while !self.has_room(1, cost) {
-            self.drop_oldest();
+        // Asked anew each time: the lane may go with the last state in it.
+        while !self.has_room(1, cost + self.lane_cost(peripheral)) {
+            let may_drop = self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST;
+            if !may_drop || !self.drop_oldest() {
+                self.counters.refused_full += 1;
+                let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
+                return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));
+            }
             dropped += 1;
         }
         let lane = peripheral.map_or(0, |id| self.lane_of(id));
@@ -229,7 +245,7 @@ impl Outbox {
             accepted: now,
             resend: false,
         };
-        self.lanes[lane].waiting.push_back(entry);
+        self.change(lane, |lane| lane.waiting.push_back(entry));
         self.bytes += cost;
         self.counters.accepted += 1;
         self.counters.queued += 1;
@@ -240,38 +256,77 @@ impl Outbox {
         self.counters.queued as usize + states <= self.limits.states && self.bytes + bytes <= self.limits.bytes
     }
 
+    /// What the lane of a peripheral counts against the bound in bytes, if it has none yet: its id twice, and itself.
+    fn lane_cost(&self, peripheral: Option<&str>) -> usize {
+        match peripheral {
+            Some(id) if *id != *self.lanes[0].id && !self.places.contains_key(id) => Lane::cost(id),
+            _ => 0,
+        }
+    }
+
     /// The lane of a peripheral; a new one takes the place of one that is no longer used.
     fn lane_of(&mut self, id: &str) -> usize {
-        if let Some(place) = self.places.get(id) {
-            return *place;
-        }
         if *id == *self.lanes[0].id {
             return 0;
         }
-        let place = match self.lanes.iter_mut().skip(1).position(|lane| lane.is_unused()) {
-            Some(found) => {
-                let lane = &mut self.lanes[found + 1];
-                self.places.remove(&lane.id);
-                lane.rename(id);
-                found + 1
-            }
+        if let Some(place) = self.places.get(id) {
+            return *place;
+        }
+        let lane = Lane::new(id);
+        self.bytes += Lane::cost(id);
+        let place = match self.unused.pop() {
+            Some(place) => place,
             None => {
-                self.lanes.push(Lane::new(id));
+                self.lanes.push(Lane::new(""));
                 self.lanes.len() - 1
             }
         };
-        self.places.insert(id.into(), place);
+        self.places.insert(lane.id.clone(), place);
+        self.lanes[place] = lane;
         place
     }
 
-    /// Drops the oldest state that waits. Only where none does, one that is under way: it has most likely arrived.
-    fn drop_oldest(&mut self) {
-        let age = |lane: &&mut Lane| lane.waiting.front().map_or(u64::MAX, |oldest| oldest.id);
-        let oldest = self.lanes.iter_mut().min_by_key(age).and_then(|lane| lane.waiting.pop_front());
-        if let Some(entry) = oldest.or_else(|| self.flight.drop_oldest()) {
-            self.counters.dropped += 1;
-            self.leave(&entry, Verdict::Dropped);
+    /// Changes what waits in a lane, and keeps the orders of lanes true. A lane that nothing is left in is given up.
+    fn change<T>(&mut self, place: usize, change: impl FnOnce(&mut Lane) -> T) -> T {
+        let lane = &mut self.lanes[place];
+        let before = lane.waiting.front().map(|entry| entry.id);
+        let outcome = change(lane);
+        let after = lane.waiting.front().map(|entry| entry.id);
+        if before != after {
+            before.map(|id| self.oldest.remove(&(id, place)));
+            after.map(|id| self.oldest.insert((id, place)));
         }
+        if before.is_some() != after.is_some() {
+            match after {
+                Some(_) => self.waiting.insert(place),
+                None => self.waiting.remove(&place),
+            };
+        }
+        self.blocked_until = None;
+        if place > 0 && lane.is_unused() {
+            self.places.remove(&lane.id);
+            self.bytes -= Lane::cost(&lane.id);
+            *lane = Lane::new("");
+            self.unused.push(place);
+        } else if lane.waiting.is_empty() && lane.waiting.capacity() > KEPT_CAPACITY {
+            // Memory of a backlog is given back.
+            lane.waiting = VecDeque::new();
+        }
+        outcome
+    }
+
+    /// Drops the oldest state that waits. Only where none does, one that is under way: it has most likely arrived. Whether
+    /// there was one.
+    fn drop_oldest(&mut self) -> bool {
+        let oldest = match self.oldest.first() {
+            Some(&(_, place)) => self.change(place, |lane| lane.waiting.pop_front()),
+            None => self.flight.drop_oldest(),
+        };
+        if let Some(entry) = &oldest {
+            self.counters.dropped += 1;
+            self.leave(entry, Verdict::Dropped);
+        }
+        oldest.is_some()
     }
 
     fn leave(&mut self, entry: &Entry, verdict: Verdict) {
@@ -287,7 +342,7 @@ impl Outbox {
     /// the oldest first. So no state overtakes another on its topic, and yet a fresh one waits for no more than the
     /// backlog in front of it at up to 256 KB a message.
     pub fn next(&mut self, now: Instant) -> Result<Load, Option<Instant>> {
-        if !self.flight.may_send() || self.lanes.iter().all(|lane| lane.waiting.is_empty()) {
+        if !self.flight.may_send() || self.waiting.is_empty() {
             return Err(None);
         }
         let merging = self.limits.merge > 0;
@@ -297,16 +352,18 @@ impl Outbox {
             Permit::At(when) => return Err(Some(when)),
             Permit::Later => return Err(None),
         };
+        if let Some(when) = self.blocked_until.filter(|when| *when > now) {
+            return Err(Some(when));
+        }
         let mut soonest: Option<Instant> = None;
-        let lanes = self.lanes.len();
         // Suspects go last, and with nothing else under way: where one of them ends the connection, that is all it does.
         for suspects in [false, true] {
             if suspects && !self.flight.is_empty() {
                 break;
             }
-            for place in (1..=lanes).map(|step| (self.served + step) % lanes) {
-                let lane = &mut self.lanes[place];
-                if lane.waiting.is_empty() || lane.is_suspect() != suspects {
+            for place in self.waiting.range(self.served + 1..).chain(self.waiting.range(..=self.served)).copied() {
+                let lane = &self.lanes[place];
+                if lane.is_suspect() != suspects {
                     continue;
                 }
                 match throttle.topic_permit(lane.key, now, merging) {
@@ -321,6 +378,9 @@ impl Outbox {
                 }
             }
         }
+        drop(throttle);
+        // With something under way, its arrival may change it.
+        self.blocked_until = soonest.filter(|_| self.flight.is_empty());
         Err(soonest)
     }
 
@@ -341,11 +401,12 @@ impl Outbox {
 
     /// The message has been handed to the connection.
     pub fn sent(&mut self, load: Load, awaits: Awaits, bytes: usize, now: Instant) {
-        let lane = &mut self.lanes[load.lane];
-        let states: Vec<Entry> = lane.waiting.drain(..load.states).collect();
-        lane.merges_next = false;
-        lane.under_way += 1;
-        let epoch = self.throttle.lock().set_out(lane.key, now);
+        let states: Vec<Entry> = self.change(load.lane, |lane| {
+            lane.merges_next = false;
+            lane.under_way += 1;
+            lane.waiting.drain(..load.states).collect()
+        });
+        let epoch = self.throttle.lock().set_out(self.lanes[load.lane].key, now);
         self.served = load.lane;
         self.counters.messages += 1;
         self.counters.sent += states.len() as u64;
@@ -370,10 +431,11 @@ impl Outbox {
     }
 
     fn delivered(&mut self, unit: Unit, arrived: Instant) {
-        let lane = &mut self.lanes[unit.lane];
-        self.throttle.lock().arrived(lane.key, unit.epoch, arrived);
-        lane.under_way -= 1;
-        lane.losses = 0;
+        self.throttle.lock().arrived(self.lanes[unit.lane].key, unit.epoch, arrived);
+        self.change(unit.lane, |lane| {
+            lane.under_way -= 1;
+            lane.losses = 0;
+        });
         if unit.merged {
             self.batch = self.batch.max(unit.bytes.saturating_mul(2)).min(MAX_PAYLOAD);
         }
@@ -403,6 +465,7 @@ impl Outbox {
     /// any more.
     pub fn connected(&mut self, now: Instant) {
         self.throttle.lock().all_arrived(now);
+        self.blocked_until = None;
         let is_limited = self.limits.per_topic.messages > 0;
         if std::mem::take(&mut self.is_first_connection) && is_limited {
             // A program that is started again and again has no memory of what it has sent: what waits goes in as few
@@ -422,11 +485,13 @@ impl Outbox {
             self.batch = (largest / 2).max(SMALLEST_BATCH);
         }
         for unit in units.into_iter().rev() {
-            self.lanes[unit.lane].under_way -= 1;
-            for mut entry in unit.states.into_iter().rev() {
-                entry.resend = true;
-                self.lanes[unit.lane].waiting.push_front(entry);
-            }
+            self.change(unit.lane, |lane| {
+                lane.under_way -= 1;
+                for mut entry in unit.states.into_iter().rev() {
+                    entry.resend = true;
+                    lane.waiting.push_front(entry);
+                }
+            });
         }
     }
 
@@ -440,8 +505,8 @@ impl Outbox {
 
     /// Fills in what the outbox has to say.
     pub fn fill(&self, stats: &mut Stats, now: Instant) {
-        let waiting = self.lanes.iter().filter_map(|lane| lane.waiting.front());
-        let oldest = waiting.chain(self.flight.oldest()).map(|entry| entry.accepted).min();
+        let waiting = self.oldest.first().and_then(|&(_, place)| self.lanes[place].waiting.front());
+        let oldest = waiting.into_iter().chain(self.flight.oldest()).map(|entry| entry.accepted).min();
         let Counters { accepted, sent, resent, delivered, dropped, queued, messages, .. } = self.counters;
         *stats = Stats {
             accepted,

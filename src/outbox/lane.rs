@@ -2,13 +2,13 @@
 
 use super::Entry;
 use crate::throttle::TopicKey;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// One topic's states that are not under way.
 #[derive(Debug)]
 pub(super) struct Lane {
     /// Whose states these are: the device's own or a peripheral's.
-    pub id: Box<str>,
+    pub id: Arc<str>,
     pub topic: Box<str>,
     pub key: TopicKey,
     pub waiting: VecDeque<Entry>,
@@ -25,26 +25,21 @@ const INNOCENT: u32 = 2;
 
 impl Lane {
     pub fn new(id: &str) -> Self {
-        let mut lane = Lane {
-            id: "".into(),
-            topic: "".into(),
-            key: TopicKey::new(""),
+        let topic = format!("losant/{id}/state");
+        Lane {
+            id: id.into(),
+            key: TopicKey::new(&topic),
+            topic: topic.into(),
             waiting: VecDeque::new(),
             under_way: 0,
             merges_next: false,
             losses: 0,
-        };
-        lane.rename(id);
-        lane
+        }
     }
 
-    /// Gives the lane to another peripheral.
-    pub fn rename(&mut self, id: &str) {
-        self.id = id.into();
-        self.topic = format!("losant/{id}/state").into();
-        self.key = TopicKey::new(&self.topic);
-        self.merges_next = false;
-        self.losses = 0;
+    /// What a lane counts against the bound in bytes: its id, its topic, its places in the orders of lanes, itself.
+    pub fn cost(id: &str) -> usize {
+        2 * id.len() + size_of::<Lane>() + 200
     }
 
     /// Whether it seems that the broker closes the connection because of these states: the platform does so when a gateway

@@ -360,7 +360,7 @@ fn peripherals_that_come_and_go_need_no_more_room_than_those_at_work() {
         outbox.acked(1, now);
         now += 2 * WINDOW;
     }
-    assert_eq!((outbox.lanes.len(), outbox.places.len()), (2, 1));
+    assert_eq!((outbox.lanes.len(), outbox.places.len()), (2, 0));
 }
 
 #[test]
@@ -435,4 +435,29 @@ fn a_peripheral_that_seems_to_end_connections_goes_last_and_alone() {
     ack(&mut outbox, [1]);
     assert_eq!(outbox.suspect(), None);
     assert!(outbox.is_empty());
+}
+
+/// Case: ids as long as states, thousands of them: all that a state makes the outbox keep counts.
+#[test]
+fn the_bound_in_bytes_counts_ids_of_peripherals() {
+    let now = Instant::now();
+    let mut outbox = Outbox::new("d", Limits { bytes: 8 << 20, ..limits(50_000, 10) });
+    for number in 0..300 {
+        let id = format!("{}{number}", "i".repeat(60_000));
+        outbox.push(state_of(Some(&id), "{}"), now).unwrap();
+        let kept: usize = outbox.lanes.iter().map(|lane| lane.id.len() + lane.topic.len()).sum();
+        assert!(kept <= outbox.bytes && outbox.bytes <= 8 << 20, "{kept} bytes kept, {} counted", outbox.bytes);
+    }
+    assert!(outbox.counters().dropped > 200);
+    // Where none may go, none is taken.
+    let mut full = Outbox::new(
+        "d",
+        Limits { bytes: 100_000, when_full: WhenFull::LOSANT_WHEN_FULL_REFUSE_NEWEST, ..limits(50_000, 10) },
+    );
+    full.push(state_of(Some(&"a".repeat(40_000)), "{}"), now).unwrap();
+    let refused = full.push(state_of(Some(&"b".repeat(40_000)), "{}"), now).unwrap_err();
+    assert_eq!(refused.status, LOSANT_ERR_OUTBOX_FULL);
+    let too_large = full.push(state_of(Some(&"c".repeat(60_000)), "{}"), now).unwrap_err();
+    assert_eq!(too_large.status, LOSANT_ERR_TOO_LARGE);
+    assert_eq!(full.counters().queued, 1);
 }
