@@ -289,18 +289,17 @@ impl Outbox {
     /// Changes what waits in a lane, and keeps the orders of lanes true. A lane that nothing is left in is given up.
     fn change<T>(&mut self, place: usize, change: impl FnOnce(&mut Lane) -> T) -> T {
         let lane = &mut self.lanes[place];
-        let before = lane.waiting.front().map(|entry| entry.id);
         let outcome = change(lane);
-        let after = lane.waiting.front().map(|entry| entry.id);
-        if before != after {
-            before.map(|id| self.oldest.remove(&(id, place)));
-            after.map(|id| self.oldest.insert((id, place)));
-        }
-        if before.is_some() != after.is_some() {
-            match after {
+        let age = lane.waiting.front().map(|entry| entry.id);
+        // A lane that has grown younger keeps its place in the order until somebody asks for the oldest.
+        if age.is_some() != lane.ordered_by.is_some() || age < lane.ordered_by {
+            lane.ordered_by.map(|id| self.oldest.remove(&(id, place)));
+            age.map(|id| self.oldest.insert((id, place)));
+            match age {
                 Some(_) => self.waiting.insert(place),
                 None => self.waiting.remove(&place),
             };
+            lane.ordered_by = age;
         }
         self.blocked_until = None;
         if place > 0 && lane.is_unused() {
@@ -315,11 +314,25 @@ impl Outbox {
         outcome
     }
 
+    /// The lane in which the oldest state waits.
+    fn oldest_lane(&mut self) -> Option<usize> {
+        loop {
+            let (ordered_by, place) = self.oldest.first().copied()?;
+            let age = self.lanes[place].waiting.front()?.id;
+            if age == ordered_by {
+                return Some(place);
+            }
+            self.oldest.remove(&(ordered_by, place));
+            self.oldest.insert((age, place));
+            self.lanes[place].ordered_by = Some(age);
+        }
+    }
+
     /// Drops the oldest state that waits. Only where none does, one that is under way: it has most likely arrived. Whether
     /// there was one.
     fn drop_oldest(&mut self) -> bool {
-        let oldest = match self.oldest.first() {
-            Some(&(_, place)) => self.change(place, |lane| lane.waiting.pop_front()),
+        let oldest = match self.oldest_lane() {
+            Some(place) => self.change(place, |lane| lane.waiting.pop_front()),
             None => self.flight.drop_oldest(),
         };
         if let Some(entry) = &oldest {
@@ -361,7 +374,8 @@ impl Outbox {
             if suspects && !self.flight.is_empty() {
                 break;
             }
-            for place in self.waiting.range(self.served + 1..).chain(self.waiting.range(..=self.served)).copied() {
+            let behind = self.waiting.range(self.served + 1..);
+            for place in behind.chain(self.waiting.range(..=self.served)).copied() {
                 let lane = &self.lanes[place];
                 if lane.is_suspect() != suspects {
                     continue;
@@ -504,8 +518,8 @@ impl Outbox {
     }
 
     /// Fills in what the outbox has to say.
-    pub fn fill(&self, stats: &mut Stats, now: Instant) {
-        let waiting = self.oldest.first().and_then(|&(_, place)| self.lanes[place].waiting.front());
+    pub fn fill(&mut self, stats: &mut Stats, now: Instant) {
+        let waiting = self.oldest_lane().and_then(|place| self.lanes[place].waiting.front());
         let oldest = waiting.into_iter().chain(self.flight.oldest()).map(|entry| entry.accepted).min();
         let Counters { accepted, sent, resent, delivered, dropped, queued, messages, .. } = self.counters;
         *stats = Stats {

@@ -71,6 +71,9 @@ impl Throttle {
 
     /// Whether a message may set out on this topic, once [`Self::connection_permit`] lets one go.
     pub fn topic_permit(&mut self, topic: TopicKey, now: Instant, spread: bool) -> Permit {
+        if self.is_off() {
+            return Permit::Now(usize::MAX);
+        }
         let share = self.share(now);
         let rate = self.per_topic;
         let mut fresh = Pace::new(rate);
@@ -97,6 +100,9 @@ impl Throttle {
 
     /// A message sets out.
     pub fn set_out(&mut self, topic: TopicKey, now: Instant) -> Epoch {
+        if self.is_off() {
+            return Epoch(self.epoch);
+        }
         self.sweep(now);
         self.connection.set_out(now);
         let rate = self.per_topic;
@@ -107,7 +113,7 @@ impl Throttle {
     /// A message has arrived by this time.
     pub fn arrived(&mut self, topic: TopicKey, epoch: Epoch, by: Instant) {
         // Else it is known already.
-        if epoch == Epoch(self.epoch) {
+        if epoch == Epoch(self.epoch) && !self.is_off() {
             self.connection.window().arrived(by);
             if let Some(pace) = self.topics.get_mut(&topic) {
                 pace.window().arrived(by);
@@ -132,6 +138,11 @@ impl Throttle {
             self.swept = Some(now);
             self.topics.retain(|_, pace| pace.window().used(now) > 0);
         }
+    }
+
+    /// Whether there is no limit to keep to.
+    fn is_off(&mut self) -> bool {
+        self.per_topic.messages == 0 && self.connection.window().rate().messages == 0
     }
 
     fn is_unused(&mut self, now: Instant) -> bool {

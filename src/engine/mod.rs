@@ -121,7 +121,7 @@ impl Engine {
     pub fn stats(&self) -> Stats {
         let now = Instant::now();
         let mut stats = Stats::default();
-        let outbox = self.outbox.lock();
+        let mut outbox = self.outbox.lock();
         outbox.fill(&mut stats, now);
         self.link_stats.lock().fill(&mut stats, now);
         stats

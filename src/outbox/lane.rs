@@ -12,6 +12,8 @@ pub(super) struct Lane {
     pub topic: Box<str>,
     pub key: TopicKey,
     pub waiting: VecDeque<Entry>,
+    /// The id that it stands by in the order of lanes by age: that of its oldest state, or a lower one.
+    pub ordered_by: Option<u64>,
     /// How many messages are under way.
     pub under_way: usize,
     /// Whether the next message takes as many states as it can, though they might go alone.
@@ -31,6 +33,7 @@ impl Lane {
             key: TopicKey::new(&topic),
             topic: topic.into(),
             waiting: VecDeque::new(),
+            ordered_by: None,
             under_way: 0,
             merges_next: false,
             losses: 0,

@@ -4,14 +4,20 @@ use super::{FRAME, MAX_PAYLOAD};
 use crate::status::{Error, Status::*};
 use bytes::{BufMut, BytesMut};
 use serde::de::IgnoredAny;
-use std::io::Write;
 
-/// White space in JSON.
-const JSON_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
+/// JSON text without the white space around it, of which there is seldom any.
+fn trim(json: &str) -> &str {
+    let is_bare = |end: Option<&u8>| end.is_some_and(|byte| *byte > b' ');
+    let bytes = json.as_bytes();
+    if is_bare(bytes.first()) && is_bare(bytes.last()) {
+        return json;
+    }
+    json.trim_matches([' ', '\t', '\r', '\n'])
+}
 
 /// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
 pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
-    let json = json.trim_matches(JSON_SPACE);
+    let json = trim(json);
     if json.len() > MAX_PAYLOAD - FRAME {
         let size = json.len();
         return Err(Error::new(
@@ -43,7 +49,7 @@ pub(crate) fn extra_fields(
     if let Some(meta) = meta {
         serde_json::from_str::<IgnoredAny>(meta)
             .map_err(|e| Error::new(LOSANT_ERR_INVALID_JSON, format!("meta is not JSON: {e}")))?;
-        fields.push_str(&format!("\"meta\":{},", meta.trim_matches(JSON_SPACE)));
+        fields.push_str(&format!("\"meta\":{},", trim(meta)));
     }
     if fields.len() + data_len > MAX_PAYLOAD - FRAME {
         let size = fields.len() + data_len;
@@ -82,7 +88,11 @@ pub(crate) fn encode_states<'a>(out: &mut BytesMut, states: impl ExactSizeIterat
             out.put_u8(if index == 0 { b'[' } else { b',' });
         }
         // Writing to memory that grows cannot fail.
-        let _ = write!(out.writer(), "{{\"time\":{time_ms},{extra}\"data\":");
+        out.extend_from_slice(b"{\"time\":");
+        let _ = serde_json::to_writer(out.writer(), &time_ms);
+        out.put_u8(b',');
+        out.extend_from_slice(extra.as_bytes());
+        out.extend_from_slice(b"\"data\":");
         out.extend_from_slice(json.as_bytes());
         out.put_u8(b'}');
     }
