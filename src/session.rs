@@ -158,8 +158,7 @@ impl Session {
         Ok(())
     }
 
-    /// So many bytes have passed the socket so far; to be told after what came of them. So a large frame of which
-    /// nothing can be read yet, or written only in part, counts too.
+    /// So many bytes have passed the socket; to be told after what came of them. So a large frame counts before it is whole.
     pub fn passed(&mut self, traffic: Traffic, now: Instant) {
         let unfinished = !self.received || !self.input.is_empty();
         self.received = false;
@@ -310,6 +309,11 @@ impl Session {
         written(PingReq.write(self.output.rest()));
         self.alive.pinged(self.output_end(), now);
         Ok(true)
+    }
+
+    /// How long what is on its way may stay there before the link is dead.
+    pub fn patience(&self, now: Instant) -> Duration {
+        self.alive.patience(now)
     }
 
     fn cause_of_death(&self) -> &'static str {

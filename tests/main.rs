@@ -1,6 +1,7 @@
 //! Drives the library as its users do: C programs, linked to the real libraries, talk to a real broker, and an observer
 //! that knows nothing of the library tells what arrived. The programs are in `c/`, what the tests share in `support/`.
 
+mod alive;
 mod attempts;
 mod bounded;
 mod closing;

@@ -1,7 +1,10 @@
 //! The established byte stream, whatever carries it.
 
 use super::{socket::Socket, tls::Encrypted, websocket::WsStream};
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 
 /// TCP with or without TLS.
 pub(crate) enum Plain {
@@ -64,6 +67,11 @@ impl Stream {
     /// How many bytes the kernel has taken since the socket was opened.
     pub fn sent_bytes(&self) -> u64 {
         self.socket().sent_bytes()
+    }
+
+    /// How long written bytes may stay unacknowledged, or the other side take none, before the kernel gives the link up.
+    pub fn set_user_timeout(&self, timeout: Duration) {
+        self.socket().set_user_timeout(timeout);
     }
 
     fn socket(&self) -> &Socket {

@@ -9,6 +9,7 @@ pub mod interface;
 pub mod lane;
 pub mod process;
 pub mod proxy;
+pub mod slow_link;
 pub mod subscriber;
 pub mod tls_server;
 

@@ -54,7 +54,7 @@ fn a_large_command_may_come_as_slowly_as_the_slowest_link_brings_it() {
                 bench.sent();
                 if in_a_frame {
                     bench.receive_of_a_frame(piece.len());
-                } else if bench.receive(piece).unwrap() != [] {
+                } else if !bench.receive(piece).unwrap().is_empty() {
                     continue;
                 }
                 let waited = bench.wait(Duration::from_secs(1));
