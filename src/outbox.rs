@@ -134,6 +134,8 @@ pub(crate) struct Outbox {
     outcomes: Outcomes,
     /// The largest batch that the link is trusted with.
     batch: usize,
+    /// The largest that it carries in good time, if that is known.
+    link_batch: usize,
     bytes: usize,
     /// Whether states are refused, as the device is being closed.
     closing: bool,
@@ -156,6 +158,7 @@ impl Outbox {
             is_first_connection: true,
             outcomes: Outcomes::default(),
             batch: FIRST_BATCH,
+            link_batch: MAX_PAYLOAD,
             bytes: 0,
             closing: false,
             last_id: 0,
@@ -177,6 +180,11 @@ impl Outbox {
     pub fn set_throttle(&mut self, throttle: Arc<Mutex<Throttle>>) {
         self.throttle = throttle;
         self.blocked_until = None;
+    }
+
+    /// How large a message of several states may be for the link, if that is known.
+    pub fn set_link_batch(&mut self, bytes: Option<usize>) {
+        self.link_batch = bytes.unwrap_or(MAX_PAYLOAD);
     }
 
     /// Whether states are refused from now on.
@@ -384,7 +392,11 @@ impl Outbox {
                     Permit::Now(alone) => {
                         let alone = if lane.merges_next { 1 } else { alone.min(connection) };
                         let must_merge = merging && lane.waiting.len() > alone;
-                        let states = if must_merge { lane.fitting(self.batch.min(self.limits.merge)) } else { 1 };
+                        let states = if must_merge {
+                            lane.fitting(self.batch.min(self.link_batch).min(self.limits.merge))
+                        } else {
+                            1
+                        };
                         return Ok(Load { lane: place, states });
                     }
                     Permit::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),

@@ -158,8 +158,7 @@ impl Session {
         Ok(())
     }
 
-    /// So many bytes have passed the socket so far; to be told after what came of them. So a large frame of which
-    /// nothing can be read yet, or written only in part, counts too.
+    /// So many bytes have passed the socket; to be told after what came of them. So a large frame counts before it is whole.
     pub fn passed(&mut self, traffic: Traffic, now: Instant) {
         let unfinished = !self.received || !self.input.is_empty();
         self.received = false;
@@ -312,6 +311,11 @@ impl Session {
         Ok(true)
     }
 
+    /// How long what is on its way may stay there before the link is dead.
+    pub fn patience(&self, now: Instant) -> Duration {
+        self.alive.patience(now)
+    }
+
     fn cause_of_death(&self) -> &'static str {
         if self.alive.ping_is_stuck() {
             "the network takes nothing any more"
@@ -331,10 +335,9 @@ impl Session {
         }
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "the outbox has still to ask"))]
     /// How large a message of several states may be to take a third of the keep-alive period at most, as fast as the link
-    /// has been.
-    pub fn batch_limit(&self) -> usize {
+    /// has been; `None` while nothing is known of it.
+    pub fn batch_limit(&self) -> Option<usize> {
         self.link_rate.batch_limit(self.keep_alive)
     }
 

@@ -2,6 +2,7 @@
 //! that knows nothing of the library tells what arrived. What is where: README.md.
 
 mod abi;
+mod alive;
 mod attempts;
 mod bounded;
 mod closing;

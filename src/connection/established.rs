@@ -32,6 +32,9 @@ const MAX_EXCHANGES: usize = 16;
 pub(super) struct Established {
     stream: Stream,
     session: Session,
+    /// How long the kernel waits for acknowledgements of TCP: from the start, and now.
+    usual_timeout: Duration,
+    user_timeout: Duration,
     publisher: Publisher,
     /// Counts against the process's connection attempts until the broker has answered.
     attempt: Option<Attempt>,
@@ -52,6 +55,8 @@ impl Established {
         Established {
             stream,
             session,
+            usual_timeout: config.target.user_timeout,
+            user_timeout: config.target.user_timeout,
             publisher: Publisher::new(config.qos),
             attempt: Some(attempt),
             online_since: None,
@@ -161,10 +166,23 @@ impl Established {
         Ok(pace.into_iter().chain(patience_ends).min())
     }
 
+    /// The kernel must not give up what the session does not: a side that reads slowly closes its window for as long as it
+    /// needs for what it has.
+    fn set_user_timeout(&mut self, now: Instant) {
+        let patience = self.session.patience(now);
+        let usual = self.usual_timeout;
+        if patience > self.user_timeout || patience <= usual && self.user_timeout > usual {
+            // Twice as much, so that it is seldom set.
+            self.user_timeout = if patience > usual { 2 * patience } else { usual };
+            self.stream.set_user_timeout(self.user_timeout);
+        }
+    }
+
     /// Writes what the network takes; whether it took anything.
     fn write(&mut self, history: &mut History, cx: &mut Context<'_>) -> Result<bool, Error> {
         let before = self.session.taken();
         let outcome = self.write_output(cx.now.instant);
+        self.set_user_timeout(cx.now.instant);
         let taken = self.session.taken();
         history.counts.bytes_sent += taken - before;
         if taken != before {

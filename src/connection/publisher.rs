@@ -28,6 +28,7 @@ impl Publisher {
     /// it.
     pub fn fill(&mut self, session: &mut Session, outbox: &mut Outbox, now: Now) -> Option<Instant> {
         let mut pace = None;
+        outbox.set_link_batch(session.batch_limit());
         while session.may_publish() && session.output().len() < AHEAD {
             let load = match outbox.next(now.instant) {
                 Ok(load) => load,

@@ -136,6 +136,11 @@ impl Alive {
         self.ping.as_ref().is_some_and(|ping| !ping.left)
     }
 
+    /// How long what the network has taken may stay under way.
+    pub fn patience(&self, now: Instant) -> Duration {
+        (2 * self.keep_alive).max(self.through.saturating_duration_since(now) + self.keep_alive)
+    }
+
     /// When a PINGREQ is due, or else its answer. A PINGREQ is due after a keep-alive period without sending, as 3.1.2.10
     /// demands, and after one without an answer, or else a link that is dead in one direction would go unnoticed while
     /// states are sent into it.

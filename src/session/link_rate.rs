@@ -5,9 +5,6 @@ use std::time::{Duration, Instant};
 /// Less than this tells of the way's delay, not of its rate.
 const SAMPLE: u64 = 4 * 1024;
 
-/// While nothing is known. 9.6 kbit/s carry it in 15 seconds.
-const FIRST_BATCH: usize = 16 * 1024;
-
 /// A message costs one of few, however small it is.
 const SMALLEST_BATCH: usize = 4 * 1024;
 
@@ -46,10 +43,10 @@ impl LinkRate {
         }
     }
 
-    /// How large a message may be to take a third of the keep-alive period at most.
-    pub fn batch_limit(&self, keep_alive: Duration) -> usize {
-        let Some(rate) = self.rate else { return FIRST_BATCH };
+    /// How large a message may be to take a third of the keep-alive period at most; `None` while nothing is known.
+    pub fn batch_limit(&self, keep_alive: Duration) -> Option<usize> {
         let ms = u64::try_from(keep_alive.as_millis()).unwrap_or(u64::MAX);
-        usize::try_from(rate.saturating_mul(ms) / 3000).unwrap_or(usize::MAX).max(SMALLEST_BATCH)
+        let limit = self.rate?.saturating_mul(ms) / 3000;
+        Some(usize::try_from(limit).unwrap_or(usize::MAX).max(SMALLEST_BATCH))
     }
 }

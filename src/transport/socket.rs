@@ -3,7 +3,11 @@
 //! buffer.
 
 use mio::net::TcpStream;
-use std::io::{self, Read, Write};
+use socket2::SockRef;
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 
 const BUFFER: usize = 4096;
 
@@ -55,6 +59,13 @@ impl Socket {
     /// How many bytes the kernel has taken since it was opened.
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes
+    }
+
+    /// How long written bytes may stay unacknowledged, or the other side take none, before the kernel gives the link up
+    /// (TCP_USER_TIMEOUT).
+    pub fn set_user_timeout(&self, timeout: Duration) {
+        // Not every kernel of interest has it, and the keep-alive finds a dead link too.
+        let _ = SockRef::from(&self.tcp).set_tcp_user_timeout(Some(timeout));
     }
 
     fn read_socket(&mut self, out: &mut [u8]) -> io::Result<usize> {

@@ -1,7 +1,10 @@
 //! The established byte stream, whatever carries it.
 
 use super::{plain::Plain, socket::Socket, websocket::WsStream};
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
 
 /// Reads and writes without blocking; `WouldBlock` means wait for readiness of the socket beneath. After a `WouldBlock`
 /// of `write`, the same bytes must come first in the next one, for TLS and WebSocket have begun to send them.
@@ -42,6 +45,11 @@ impl Stream {
     /// How many bytes the kernel has taken since the socket was opened.
     pub fn sent_bytes(&self) -> u64 {
         self.socket().sent_bytes()
+    }
+
+    /// How long written bytes may stay unacknowledged, or the other side take none, before the kernel gives the link up.
+    pub fn set_user_timeout(&self, timeout: Duration) {
+        self.socket().set_user_timeout(timeout);
     }
 
     fn socket(&self) -> &Socket {

@@ -89,15 +89,15 @@ pub fn answer_in_pieces(stream: &mut TcpStream, bytes: &[u8], size: usize) -> io
 }
 
 /// The first byte and the body of the next MQTT packet.
-pub fn read_packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
-    let byte = |stream: &mut TcpStream| {
+pub fn read_packet(stream: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
+    let mut byte = || {
         let mut byte = [0];
         stream.read_exact(&mut byte).map(|()| byte[0])
     };
-    let first = byte(stream)?;
+    let first = byte()?;
     let (mut length, mut shift) = (0, 0);
     loop {
-        let next = byte(stream)?;
+        let next = byte()?;
         length |= usize::from(next & 0x7f) << shift;
         shift += 7;
         if next & 0x80 == 0 {
@@ -107,4 +107,31 @@ pub fn read_packet(stream: &mut TcpStream) -> io::Result<(u8, Vec<u8>)> {
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
     Ok((first, body))
+}
+
+/// What a broker that is content answers to a packet.
+pub fn answer(first: u8, body: &[u8]) -> Option<Vec<u8>> {
+    match first >> 4 {
+        1 => Some(vec![0x20, 2, 0, 0]),
+        8 => Some(vec![0x90, 3, body[0], body[1], 0]),
+        3 if first & 6 == 2 => {
+            let at = 2 + usize::from(u16::from_be_bytes([body[0], body[1]]));
+            Some(vec![0x40, 2, body[at], body[at + 1]])
+        }
+        12 => Some(vec![0xd0, 0]),
+        _ => None,
+    }
+}
+
+/// A QoS 0 message.
+pub fn message(topic: &str, payload: &[u8]) -> Vec<u8> {
+    let body = [&(topic.len() as u16).to_be_bytes()[..], topic.as_bytes(), payload].concat();
+    let (mut packet, mut length) = (vec![0x30], body.len());
+    loop {
+        packet.push((length & 0x7f) as u8 | if length > 0x7f { 0x80 } else { 0 });
+        length >>= 7;
+        if length == 0 {
+            return [packet, body].concat();
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod lane;
 pub mod pages;
 pub mod process;
 pub mod proxy;
+pub mod slow_link;
 pub mod subscriber;
 pub mod tls_server;
 
