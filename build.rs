@@ -116,6 +116,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "losant_device_set_websocket_path",
             "losant_device_set_interface",
             "losant_device_set_keep_alive_seconds",
+            "losant_device_set_receive_commands",
             "losant_device_set_qos",
             "losant_device_set_reconnect_delay",
             "losant_device_set_connect_timeout",

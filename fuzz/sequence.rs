@@ -143,7 +143,10 @@ fn call(bytes: &mut Bytes) {
                 losant_device_set_client_certificate_files(device, nowhere, nowhere)
             }
             13 => losant_device_set_keep_alive_seconds(device, bytes.int() as u32),
-            14 => losant_device_set_qos(device, bytes.int()),
+            14 => {
+                check(losant_device_set_receive_commands(device, bytes.byte() & 1 == 0));
+                losant_device_set_qos(device, bytes.int())
+            }
             15 => losant_device_set_reconnect_delay(device, bytes.int() as u32, bytes.int() as u32),
             16 => losant_device_set_connect_timeout(device, bytes.int() as u32),
             17..=19 => add(device, bytes.int(), bytes.byte()),

@@ -195,7 +195,8 @@ typedef enum {
      */
     LOSANT_ERR_CONNECTION_LOST = -24,
     /**
-     * Nothing came from the broker for two keep-alive periods: the link is dead.
+     * The broker answers nothing any more, or does not end what it has begun to send: the link is dead. One that is slow
+     * but moves is not.
      */
     LOSANT_ERR_KEEP_ALIVE = -25,
     /**
@@ -605,14 +606,25 @@ losant_status losant_device_set_websocket_path(losant_device *device, const char
 losant_status losant_device_set_interface(losant_device *device, const char *name);
 
 /**
- * Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within twice this time.
+ * Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within
+ * twice this time; what was sent before has the time that a slow link needs for it.
  *
  * @param device the device, not connecting or connected
  * @param seconds 1 to 65535
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
-losant_status losant_device_set_keep_alive_seconds(losant_device *device,
-                                                   uint32_t seconds);
+losant_status losant_device_set_keep_alive_seconds(losant_device *device, uint32_t seconds);
+
+/**
+ * Sets whether to subscribe to commands. The default is true. For devices that only report, and for brokers that close the
+ * connection of a device that may not subscribe.
+ *
+ * @param device the device, not connecting or connected
+ * @param wanted false: no command arrives, and the connection is complete as soon as the broker has accepted it
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_receive_commands(losant_device *device,
+                                                 bool wanted);
 
 /**
  * Sets the MQTT quality of service of states. The default is 1.

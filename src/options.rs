@@ -41,6 +41,8 @@ pub(crate) struct Options {
     pub websocket_path: String,
     pub interface: Option<String>,
     pub keep_alive: Duration,
+    /// Whether to subscribe to commands.
+    pub receive_commands: bool,
     pub qos: u8,
     pub reconnect_initial: Duration,
     pub reconnect_max: Duration,
@@ -65,6 +67,7 @@ impl Default for Options {
             websocket_path: "/mqtt".to_owned(),
             interface: None,
             keep_alive: Duration::from_secs(15),
+            receive_commands: true,
             qos: 1,
             reconnect_initial: Duration::from_secs(1),
             reconnect_max: Duration::from_secs(60),

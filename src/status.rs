@@ -61,7 +61,8 @@ pub enum Status {
     LOSANT_ERR_NETWORK = -23,
     /// The broker closed the connection.
     LOSANT_ERR_CONNECTION_LOST = -24,
-    /// Nothing came from the broker for two keep-alive periods: the link is dead.
+    /// The broker answers nothing any more, or does not end what it has begun to send: the link is dead. One that is slow
+    /// but moves is not.
     LOSANT_ERR_KEEP_ALIVE = -25,
     /// The broker sent something that is not MQTT 3.1.1.
     LOSANT_ERR_PROTOCOL = -26,

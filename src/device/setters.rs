@@ -86,6 +86,11 @@ impl Device {
         self.set(|options| options.trust.identity = Some(identity))
     }
 
+    /// Whether to subscribe to commands; the default is true.
+    pub fn set_receive_commands(&self, wanted: bool) -> Result<(), Error> {
+        self.set(|options| options.receive_commands = wanted)
+    }
+
     /// The MQTT keep-alive in seconds, 1 to 65,535; the default is 15. A dead link is found within twice this time.
     pub fn set_keep_alive_seconds(&self, seconds: u32) -> Result<(), Error> {
         options::check_range("keep-alive", "s", seconds.into(), 1..=u16::MAX.into())?;

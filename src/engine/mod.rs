@@ -340,7 +340,7 @@ impl Engine {
                 client_id: self.id.to_string(),
                 credentials: self.credentials.clone(),
                 command_topic: format!("losant/{}/command", self.id),
-                subscribe: true,
+                subscribe: options.receive_commands,
                 keep_alive: options.keep_alive,
             },
             target: options.target(),

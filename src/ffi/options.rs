@@ -198,7 +198,8 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_files(
     })
 }
 
-/// Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within twice this time.
+/// Sets the MQTT keep-alive. The default is 15 seconds. A link that has died silently is found within
+/// twice this time; what was sent before has the time that a slow link needs for it.
 ///
 /// @param device the device, not connecting or connected
 /// @param seconds 1 to 65535
@@ -206,6 +207,17 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_files(
 #[unsafe(no_mangle)]
 pub extern "C" fn losant_device_set_keep_alive_seconds(device: *mut losant_device, seconds: u32) -> Status {
     guard("losant_device_set_keep_alive_seconds", || handle::find(device)?.set_keep_alive_seconds(seconds))
+}
+
+/// Sets whether to subscribe to commands. The default is true. For devices that only report, and for brokers that close the
+/// connection of a device that may not subscribe.
+///
+/// @param device the device, not connecting or connected
+/// @param wanted false: no command arrives, and the connection is complete as soon as the broker has accepted it
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_device_set_receive_commands(device: *mut losant_device, wanted: bool) -> Status {
+    guard("losant_device_set_receive_commands", || handle::find(device)?.set_receive_commands(wanted))
 }
 
 /// Sets the MQTT quality of service of states. The default is 1.

@@ -1,8 +1,8 @@
 //! The platform's own pace.
 
 use crate::course::{Course, DEADLINE, most_within, now_ms};
-use losant::{Device, State, Status};
-use losant_simulator::{Config, DeviceConfig, Simulator};
+use losant::{Device, Event, EventType, State, Status};
+use losant_simulator::{Config, DeviceConfig, Fault, Simulator};
 use std::{
     collections::BTreeSet,
     time::{Duration, Instant},
@@ -169,6 +169,36 @@ fn what_waits_for_the_first_connection_goes_in_one_message() {
     device.flush(Some(DEADLINE)).unwrap();
     assert_eq!(device.stats().messages_sent, 3);
     device.shut_down().unwrap();
+}
+
+/// A broker that closes at SUBSCRIBE is told by name, and a device that only reports does without.
+#[test]
+fn a_device_that_may_not_subscribe_reports_all_the_same() {
+    let simulator = Simulator::start(Config::new(vec![DeviceConfig::new("reporter", "key", "secret")])).unwrap();
+    simulator.set_fault("reporter", Fault::CloseAtSubscribe);
+    let device = device_at(&simulator, "reporter", 1);
+    let (told, errors) = std::sync::mpsc::channel();
+    device.add_observer(EventType::LOSANT_EVENT_ERROR, move |_, event| {
+        if let Event::Error(error) = event {
+            let _ = told.send(error.clone());
+        }
+    });
+    device.start().unwrap();
+    let error = errors.recv_timeout(DEADLINE).unwrap();
+    assert_eq!(error.status, Status::LOSANT_ERR_CONNECTION_LOST);
+    assert!(error.text.contains("SUBSCRIBE to losant/reporter/command"), "{}", error.text);
+    device.close().unwrap();
+
+    let only_reports = device_at(&simulator, "reporter", 1);
+    only_reports.set_receive_commands(false).unwrap();
+    simulator.set_fault("reporter", Fault::CloseAtSubscribe);
+    only_reports.send_state("{\"a\":1}", 0).unwrap();
+    only_reports.start().unwrap();
+    only_reports.flush(Some(DEADLINE)).unwrap();
+    assert!(only_reports.is_connected());
+    let stats = only_reports.stats();
+    assert_eq!((stats.connects, stats.errors), (1, 0));
+    [device, only_reports].iter().for_each(|device| device.shut_down().unwrap());
 }
 
 fn of_peripheral(id: &str) -> State<'_> {

@@ -114,6 +114,7 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_secure(device, true));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_keep_alive_seconds(device, 1));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_receive_commands(device, false));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_qos(device, 0));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_reconnect_delay(device, 1, 2));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_connect_timeout(device, 1));

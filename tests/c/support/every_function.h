@@ -28,6 +28,7 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_set_client_certificate_pem(device, "", ""));
     CHECK_STATUS(status, losant_device_set_client_certificate_files(device, "", ""));
     CHECK_STATUS(status, losant_device_set_keep_alive_seconds(device, 15));
+    CHECK_STATUS(status, losant_device_set_receive_commands(device, true));
     CHECK_STATUS(status, losant_device_set_qos(device, 1));
     CHECK_STATUS(status, losant_device_set_reconnect_delay(device, 1, 2));
     CHECK_STATUS(status, losant_device_set_connect_timeout(device, 1000));
