@@ -275,7 +275,7 @@ static void call_something(struct life *life)
     } else if (what < 90) {
         drive(device, life);
     } else if (what < 98) {
-        CALL(ANYTIME | BAD_ARGUMENT, losant_device_stats(device, &stats, pick(4) ? sizeof stats : pick(200)));
+        CALL(ANYTIME | BAD_ARGUMENT, losant_device_stats(device, &stats, pick(4) ? sizeof stats : pick(sizeof stats)));
         CHECK(!losant_device_is_connected(device) || !gone);
     } else {
         end(device, life);
