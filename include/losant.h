@@ -212,6 +212,10 @@ typedef enum {
      */
     LOSANT_ERR_NOT_ACKNOWLEDGED = -28,
     /**
+     * The state is outside the platform's schema, and losant_device_set_strict refuses such.
+     */
+    LOSANT_ERR_INVALID_STATE = -29,
+    /**
      * CONNACK return code 1: the broker does not speak MQTT 3.1.1.
      */
     LOSANT_ERR_PROTOCOL_VERSION = -30,
@@ -231,6 +235,11 @@ typedef enum {
      * CONNACK return code 5: the access key may not connect this device.
      */
     LOSANT_ERR_NOT_AUTHORIZED = -34,
+    /**
+     * The connection ends whenever this state, or any of its topic, is sent. In an error event: it is kept back, for a
+     * minute at first and an hour at last, and tried again. In a dropped event: it was tried again five times.
+     */
+    LOSANT_ERR_UNDELIVERABLE = -35,
     /**
      * TLS failed for another reason than those below; the text has the words of the TLS library.
      */
@@ -343,8 +352,9 @@ typedef enum {
      */
     LOSANT_EVENT_DELIVERED = 6,
     /**
-     * The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL. An
-     * accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
+     * The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL;
+     * LOSANT_ERR_UNDELIVERABLE, where the connection ends whenever it is sent; LOSANT_ERR_INVALID_TIME, where the platform
+     * ignores states of its time, which was not known when it was accepted or has come to be so while it waited. An accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
      */
     LOSANT_EVENT_DROPPED = 7,
 } losant_event_type;
@@ -1082,6 +1092,18 @@ typedef struct {
      * Commands that could not be read, and were passed over.
      */
     uint64_t malformed_commands;
+    /**
+     * States dropped because the connection ended whenever they were sent (LOSANT_ERR_UNDELIVERABLE).
+     */
+    uint64_t dropped_undeliverable;
+    /**
+     * States dropped because the platform ignores states of their time (LOSANT_ERR_INVALID_TIME).
+     */
+    uint64_t dropped_invalid_time;
+    /**
+     * Those of the states in the outbox that are kept back because the connection has ended whenever they were sent.
+     */
+    uint64_t parked;
 } losant_stats;
 
 /**

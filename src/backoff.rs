@@ -22,6 +22,16 @@ impl Backoff {
         delay
     }
 
+    /// A delay after a loss that is put down to one message. It says nothing about the network, so nothing grows.
+    pub fn excused(&self, random: f64) -> Duration {
+        self.initial.min(self.max).mul_f64(random.clamp(0.0, 1.0) / 2.0)
+    }
+
+    /// The losses so far were not the network's.
+    pub fn forgive(&mut self) {
+        self.ceiling = self.initial.min(self.max);
+    }
+
     /// A delay for a refusal that will hardly change soon: between half the maximum and the maximum.
     pub fn slow(&mut self, random: f64) -> Duration {
         self.ceiling = self.max;

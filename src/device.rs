@@ -8,14 +8,14 @@ use crate::{
     engine::{Engine, Observer, Tag},
     event::{Event, EventType},
     options::{self, DAY_MS, check_range, check_size},
-    outbox::NewState,
+    outbox::{NewState, Taken},
     pacer::Rate,
-    payload,
+    payload::{self, Breach},
     session::Credentials,
     stats::Stats,
     status::Error,
     text::CText,
-    time::{Now, Stamp},
+    time::{Now, Stamp, check_time},
 };
 use std::{
     os::fd::RawFd,
@@ -42,13 +42,23 @@ pub struct State<'a> {
 }
 
 impl<'a> State<'a> {
-    /// The data, and what else the message says.
-    fn check(&self) -> Result<(&'a str, Option<String>), Error> {
+    fn check(&self, now: Now) -> Result<CheckedState<'a>, Error> {
         self.peripheral_id.map_or(Ok(()), |id| options::check_device_id("peripheral_id", id))?;
-        let json = payload::validate_state(self.json)?;
-        let extra = payload::extra_fields(self.flow_version, self.meta, json.len())?;
-        Ok((json, extra))
+        let (json, breach) = payload::validate_state(self.json)?;
+        let (extra, breach_of_meta) = payload::extra_fields(self.flow_version, self.meta, json.len())?;
+        check_time(self.time_ms, now)?;
+        Ok(CheckedState { json, extra, breach: breach.or(breach_of_meta) })
     }
+}
+
+/// A state that can be accepted.
+struct CheckedState<'a> {
+    /// The data.
+    json: &'a str,
+    /// What else the message says.
+    extra: Option<String>,
+    /// What the platform's schema does not allow in it.
+    breach: Option<Breach<'a>>,
 }
 
 /// One Losant device: its identity, its options, the states it has accepted, and its connection.
@@ -97,18 +107,27 @@ impl Device {
     /// Accepts a state as [`Self::send`] does; `accepted` hears the id before any event about it can be raised. It must not
     /// call the device.
     pub(crate) fn submit(&self, state: &State<'_>, accepted: impl FnOnce(u64)) -> Result<u64, Error> {
-        let checked = state.check();
         let now = Now::read();
+        let checked = state.check(now);
         let mut outbox = self.engine.outbox.lock();
-        let (json, extra) = checked.inspect_err(|_| outbox.count_invalid())?;
+        let CheckedState { json, extra, breach } = checked.inspect_err(|_| outbox.count_invalid())?;
         let stamp = Stamp::new(state.time_ms, now);
-        let new = NewState { peripheral: state.peripheral_id, json, extra: extra.as_deref(), stamp };
-        let (id, dropped) = outbox.push(new, now.instant)?;
+        let new = NewState {
+            peripheral: state.peripheral_id,
+            json,
+            extra: extra.as_deref(),
+            stamp,
+            breach: breach.as_ref(),
+        };
+        let Taken { id, dropped, warn } = outbox.push(new, now.instant)?;
         accepted(id);
         drop(outbox);
         self.engine.wake();
         if dropped > 0 {
             log::warn!("{}: outbox full, dropped the {dropped} oldest", self.id());
+        }
+        if let Some(breach) = breach.filter(|_| warn) {
+            log::warn!("{}: {breach}; it goes alone, behind others", self.id());
         }
         Ok(id)
     }

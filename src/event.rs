@@ -28,8 +28,9 @@ pub enum EventType {
     /// The state with the id `state_id` has been delivered: acknowledged by the broker (QoS 1), or wholly written to the
     /// network (QoS 0). Raised once for every state that is delivered, also for one without a wanted id.
     LOSANT_EVENT_DELIVERED = 6,
-    /// The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL. An
-    /// accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
+    /// The state with the id `state_id` has been dropped, and is lost; `status` tells why: LOSANT_ERR_OUTBOX_FULL;
+    /// LOSANT_ERR_UNDELIVERABLE, where the connection ends whenever it is sent; LOSANT_ERR_INVALID_TIME, where the platform
+    /// ignores states of its time, which was not known when it was accepted or has come to be so while it waited. An accepted state is either delivered or dropped, never both, or it is in the outbox when the device is freed.
     LOSANT_EVENT_DROPPED = 7,
 }
 
@@ -120,6 +121,8 @@ impl Outcome {
         (self.first..=self.last).map(move |id| match self.verdict {
             Verdict::Delivered => Event::Delivered { id },
             Verdict::Dropped => Event::Dropped { id, cause: Status::LOSANT_ERR_OUTBOX_FULL },
+            Verdict::Undeliverable => Event::Dropped { id, cause: Status::LOSANT_ERR_UNDELIVERABLE },
+            Verdict::OutOfTime => Event::Dropped { id, cause: Status::LOSANT_ERR_INVALID_TIME },
         })
     }
 }

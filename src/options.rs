@@ -79,6 +79,7 @@ impl Default for Options {
                 when_full: WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST,
                 in_flight: 100,
                 merge: MAX_PAYLOAD,
+                strict: false,
                 // The platform's.
                 per_topic: Rate { messages: 30, window: WINDOW },
                 per_connection: Rate { messages: 300, window: WINDOW },

@@ -4,30 +4,37 @@
 //! under way until it is acknowledged; when the connection goes, the states of the messages under way return to the front
 //! of their lanes. So order and completeness across connections need no further rule, and states are grouped anew.
 
+mod culprits;
 mod flight;
 mod lane;
 mod limits;
 mod outcome;
+mod suspicion;
+mod warned;
 
 pub(crate) use flight::Awaits;
 pub(crate) use limits::Limits;
 pub use limits::WhenFull;
 pub(crate) use outcome::{Outcome, Verdict};
+pub(crate) use suspicion::{Blame, Loss};
 
 use crate::{
     pacer::Permit,
-    payload::{FRAME, MAX_PAYLOAD},
+    payload::{Breach, FRAME, MAX_PAYLOAD},
     stats::{Stats, milliseconds},
     status::{Error, Status::*},
     sync::Mutex,
     throttle::Throttle,
-    time::Stamp,
+    time::{Now, Stamp},
 };
 use flight::{Flight, Unit};
-use lane::Lane;
+use lane::{Lane, Newest};
 use outcome::Outcomes;
+use suspicion::{DOUBTFUL, Pause};
+use warned::Warned;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque, vec_deque},
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -45,6 +52,10 @@ pub(crate) struct Counters {
     pub delivered: u64,
     /// Dropped, the oldest first, because the outbox was full.
     pub dropped: u64,
+    /// Dropped because the connection ended whenever they were sent.
+    pub dropped_undeliverable: u64,
+    /// Dropped because the platform ignores states of their time.
+    pub dropped_out_of_time: u64,
     /// Not accepted, because the outbox was full and was told to refuse the newest.
     pub refused_full: u64,
     /// Not accepted, because the device was being closed.
@@ -66,6 +77,18 @@ pub(crate) struct NewState<'a> {
     /// What else its message says of it, as [`crate::payload::extra_fields`] makes it.
     pub extra: Option<&'a str>,
     pub stamp: Stamp,
+    /// What the platform's schema does not allow in it.
+    pub breach: Option<&'a Breach<'a>>,
+}
+
+/// A state that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub id: u64,
+    /// How many older ones had to go.
+    pub dropped: usize,
+    /// Whether to warn of what the schema does not allow in it: once for each attribute.
+    pub warn: bool,
 }
 
 /// One accepted state.
@@ -78,6 +101,10 @@ pub(crate) struct Entry {
     pub accepted: Instant,
     /// Whether an earlier connection carried it already.
     pub resend: bool,
+    /// With how many connections it was lost that ended because of what was under way.
+    losses: u8,
+    /// How long it is kept back, if that is why.
+    parked: Option<Box<Pause>>,
 }
 
 /// What a state counts against the bound in bytes: its texts, its place in the queue, and what the allocator keeps of both.
@@ -96,11 +123,23 @@ impl Entry {
     }
 }
 
-/// The next message: so many states from the front of a lane.
+/// The next message: so many states of a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Load {
     lane: usize,
+    from: From,
     states: usize,
+    /// Whether nothing else may be under way with it.
+    alone: bool,
+}
+
+/// Where the states of a message are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// First of those that wait.
+    Front,
+    /// At this place of those that are kept back.
+    Parked(usize),
 }
 
 /// A connection that breaks under large messages gets smaller ones, down to this, so that a bad link still moves.
@@ -116,8 +155,8 @@ pub(crate) struct Outbox {
     limits: Limits,
     /// The first is the device's own. Others are made for peripherals when needed, and given to others when unused.
     lanes: Vec<Lane>,
-    /// The places of those that peripherals have.
-    places: BTreeMap<Arc<str>, usize>,
+    /// The places of the others by whose they are: for states that do not conform, and for those that do.
+    places: [BTreeMap<Arc<str>, usize>; 2],
     /// The places of those that nobody has.
     unused: Vec<usize>,
     /// Those in which states wait, by the id of the oldest; and by their places.
@@ -125,6 +164,19 @@ pub(crate) struct Outbox {
     waiting: BTreeSet<usize>,
     /// Until when all of those must wait, unless something happens before.
     blocked_until: Option<Instant>,
+    /// Those with a state that may end the connection.
+    suspects: BTreeSet<usize>,
+    /// Since when one of those has waited for its turn with nothing else under way.
+    suspect_due: Option<Instant>,
+    /// How many messages have been delivered.
+    deliveries: u64,
+    /// How many states have been kept back since.
+    parked_in_a_row: u32,
+    /// How many losses were put down to culprits since.
+    excused: u32,
+    /// The newest times that the library gave to states of lanes that have gone.
+    newest: Newest,
+    warned: Warned,
     /// The lane that the last message was of: the next one may be of the lanes behind it.
     served: usize,
     flight: Flight,
@@ -146,12 +198,19 @@ pub(crate) struct Outbox {
 impl Outbox {
     pub fn new(device_id: &str, limits: Limits) -> Self {
         Outbox {
-            lanes: vec![Lane::new(device_id)],
-            places: BTreeMap::new(),
+            lanes: vec![Lane::new(device_id, true)],
+            places: Default::default(),
             unused: Vec::new(),
             oldest: BTreeSet::new(),
             waiting: BTreeSet::new(),
             blocked_until: None,
+            suspects: BTreeSet::new(),
+            suspect_due: None,
+            deliveries: 0,
+            parked_in_a_row: 0,
+            excused: 0,
+            newest: Newest::default(),
+            warned: Warned::default(),
             served: 0,
             flight: Flight::new(limits.in_flight),
             throttle: Arc::new(Mutex::new(Throttle::new(limits.per_topic, limits.per_connection))),
@@ -217,16 +276,21 @@ impl Outbox {
         self.counters.refused_invalid += 1;
     }
 
-    /// Takes a state: its id, and how many older ones had to go.
-    pub fn push(&mut self, state: NewState<'_>, now: Instant) -> Result<(u64, usize), Error> {
-        let NewState { peripheral, json, extra, stamp } = state;
+    /// Takes a state.
+    pub fn push(&mut self, state: NewState<'_>, now: Instant) -> Result<Taken, Error> {
+        let NewState { peripheral, json, extra, stamp, breach } = state;
+        let conforms = breach.is_none();
+        if let Some(breach) = breach.filter(|_| self.limits.strict) {
+            self.count_invalid();
+            return Err(Error::new(LOSANT_ERR_INVALID_STATE, breach.to_string()));
+        }
         if self.closing {
             self.counters.refused_closing += 1;
             let why = "the device is being drained and closed: no states until it is connected again";
             return Err(Error::new(LOSANT_ERR_CLOSING, why));
         }
         let cost = cost(json, extra);
-        let whole_cost = cost + self.lane_cost(peripheral);
+        let whole_cost = cost + self.lane_cost(peripheral, conforms);
         if whole_cost > self.limits.bytes {
             self.count_invalid();
             let why = format!("state counts {whole_cost} bytes; the whole outbox holds {}", self.limits.bytes);
@@ -234,7 +298,7 @@ impl Outbox {
         }
         let mut dropped = 0;
         // Asked anew each time: the lane may go with the last state in it.
-        while !self.has_room(1, cost + self.lane_cost(peripheral)) {
+        while !self.has_room(1, cost + self.lane_cost(peripheral, conforms)) {
             let may_drop = self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST;
             if !may_drop || !self.drop_oldest() {
                 self.counters.refused_full += 1;
@@ -243,53 +307,64 @@ impl Outbox {
             }
             dropped += 1;
         }
-        let lane = peripheral.map_or(0, |id| self.lane_of(id));
+        let lane = self.lane_of(peripheral, conforms);
         self.last_id += 1;
         let entry = Entry {
             id: self.last_id,
             json: json.into(),
             extra: extra.map(Into::into),
-            stamp,
+            stamp: stamp.after(&mut self.lanes[lane].newest.boot_ms),
             accepted: now,
             resend: false,
+            losses: 0,
+            parked: None,
         };
         self.change(lane, |lane| lane.waiting.push_back(entry));
         self.bytes += cost;
         self.counters.accepted += 1;
         self.counters.queued += 1;
-        Ok((self.last_id, dropped))
+        let warn = breach.is_some_and(|breach| self.warned.is_new(&breach.attribute));
+        Ok(Taken { id: self.last_id, dropped, warn })
     }
 
     fn has_room(&self, states: usize, bytes: usize) -> bool {
         self.counters.queued as usize + states <= self.limits.states && self.bytes + bytes <= self.limits.bytes
     }
 
-    /// What the lane of a peripheral counts against the bound in bytes, if it has none yet: its id twice, and itself.
-    fn lane_cost(&self, peripheral: Option<&str>) -> usize {
+    /// The lane of a device's or peripheral's states, if there is one.
+    fn find_lane(&self, peripheral: Option<&str>, conforms: bool) -> Option<usize> {
+        let own = &self.lanes[0].id;
         match peripheral {
-            Some(id) if *id != *self.lanes[0].id && !self.places.contains_key(id) => Lane::cost(id),
-            _ => 0,
+            None if conforms => Some(0),
+            Some(id) if *id == **own && conforms => Some(0),
+            id => self.places[usize::from(conforms)].get(id.unwrap_or(own)).copied(),
         }
     }
 
-    /// The lane of a peripheral; a new one takes the place of one that is no longer used.
-    fn lane_of(&mut self, id: &str) -> usize {
-        if *id == *self.lanes[0].id {
-            return 0;
+    /// What the lane counts against the bound in bytes, if there is none yet: its id twice, and itself.
+    fn lane_cost(&self, peripheral: Option<&str>, conforms: bool) -> usize {
+        match self.find_lane(peripheral, conforms) {
+            Some(_) => 0,
+            None => Lane::cost(peripheral.unwrap_or(&self.lanes[0].id)),
         }
-        if let Some(place) = self.places.get(id) {
-            return *place;
+    }
+
+    /// The lane; a new one takes the place of one that is no longer used.
+    fn lane_of(&mut self, peripheral: Option<&str>, conforms: bool) -> usize {
+        if let Some(place) = self.find_lane(peripheral, conforms) {
+            return place;
         }
-        let lane = Lane::new(id);
-        self.bytes += Lane::cost(id);
+        let mut lane = Lane::new(peripheral.unwrap_or(&self.lanes[0].id), conforms);
+        lane.newest = self.newest;
+        self.bytes += Lane::cost(&lane.id);
         let place = match self.unused.pop() {
             Some(place) => place,
             None => {
-                self.lanes.push(Lane::new(""));
+                self.lanes.push(Lane::new("", true));
                 self.lanes.len() - 1
             }
         };
-        self.places.insert(lane.id.clone(), place);
+        self.places[usize::from(conforms)].insert(lane.id.clone(), place);
         self.lanes[place] = lane;
         place
     }
@@ -298,7 +373,12 @@ impl Outbox {
     fn change<T>(&mut self, place: usize, change: impl FnOnce(&mut Lane) -> T) -> T {
         let lane = &mut self.lanes[place];
         let outcome = change(lane);
-        let age = lane.waiting.front().map(|entry| entry.id);
+        let age = lane.oldest().map(|entry| entry.id);
+        if lane.has_suspects() {
+            self.suspects.insert(place);
+        } else if !self.suspects.is_empty() {
+            self.suspects.remove(&place);
+        }
         // A lane that has grown younger keeps its place in the order until somebody asks for the oldest.
         if age.is_some() != lane.ordered_by.is_some() || age < lane.ordered_by {
             lane.ordered_by.map(|id| self.oldest.remove(&(id, place)));
@@ -311,9 +391,11 @@ impl Outbox {
         }
         self.blocked_until = None;
         if place > 0 && lane.is_unused() {
-            self.places.remove(&lane.id);
+            self.places[usize::from(lane.conforms)].remove(&lane.id);
             self.bytes -= Lane::cost(&lane.id);
-            *lane = Lane::new("");
+            self.newest.boot_ms = self.newest.boot_ms.max(lane.newest.boot_ms);
+            self.newest.wall_ms = self.newest.wall_ms.max(lane.newest.wall_ms);
+            *lane = Lane::new("", true);
             self.unused.push(place);
         } else if lane.waiting.is_empty() && lane.waiting.capacity() > KEPT_CAPACITY {
             // Memory of a backlog is given back.
@@ -326,7 +408,7 @@ impl Outbox {
     fn oldest_lane(&mut self) -> Option<usize> {
         loop {
             let (ordered_by, place) = self.oldest.first().copied()?;
-            let age = self.lanes[place].waiting.front()?.id;
+            let age = self.lanes[place].oldest()?.id;
             if age == ordered_by {
                 return Some(place);
             }
@@ -340,11 +422,10 @@ impl Outbox {
     /// there was one.
     fn drop_oldest(&mut self) -> bool {
         let oldest = match self.oldest_lane() {
-            Some(place) => self.change(place, |lane| lane.waiting.pop_front()),
+            Some(place) => self.change(place, Lane::pop_oldest),
             None => self.flight.drop_oldest(),
         };
         if let Some(entry) = &oldest {
-            self.counters.dropped += 1;
             self.leave(entry, Verdict::Dropped);
         }
         oldest.is_some()
@@ -353,6 +434,12 @@ impl Outbox {
     fn leave(&mut self, entry: &Entry, verdict: Verdict) {
         self.bytes -= entry.cost();
         self.counters.queued -= 1;
+        match verdict {
+            Verdict::Delivered => self.counters.delivered += 1,
+            Verdict::Dropped => self.counters.dropped += 1,
+            Verdict::Undeliverable => self.counters.dropped_undeliverable += 1,
+            Verdict::OutOfTime => self.counters.dropped_out_of_time += 1,
+        }
         self.outcomes.add(entry.id, verdict);
     }
 
@@ -361,13 +448,15 @@ impl Outbox {
     ///
     /// As long as all that waits for a topic may go at once, each state goes alone. What would have to wait is merged,
     /// the oldest first. So no state overtakes another on its topic, and yet a fresh one waits for no more than the
-    /// backlog in front of it at up to 256 KB a message.
+    /// backlog in front of it at up to 256 KB a message. States that do not conform to the platform's schema always go
+    /// alone, behind those that do; what may end the connection goes last, with nothing else under way.
     pub fn next(&mut self, now: Instant) -> Result<Load, Option<Instant>> {
-        if !self.flight.may_send() || self.waiting.is_empty() {
+        if !self.flight.may_send() || self.waiting.is_empty() || self.flight.has_lone() {
             return Err(None);
         }
         let merging = self.limits.merge > 0;
-        let mut throttle = self.throttle.lock();
+        let throttle = self.throttle.clone();
+        let mut throttle = throttle.lock();
         let connection = match throttle.connection_permit(now, merging) {
             Permit::Now(alone) => alone,
             Permit::At(when) => return Err(Some(when)),
@@ -376,43 +465,113 @@ impl Outbox {
         if let Some(when) = self.blocked_until.filter(|when| *when > now) {
             return Err(Some(when));
         }
-        let mut soonest: Option<Instant> = None;
-        // Suspects go last, and with nothing else under way: where one of them ends the connection, that is all it does.
-        for suspects in [false, true] {
-            if suspects && !self.flight.is_empty() {
-                break;
-            }
-            let behind = self.waiting.range(self.served + 1..);
-            for place in behind.chain(self.waiting.range(..=self.served)).copied() {
-                let lane = &self.lanes[place];
-                if lane.is_suspect() != suspects {
+        let mut soonest = Soonest(None);
+        // Under a lasting load there is always something under way: then the suspect's turn is made.
+        let suspects_turn = self.suspect_due.is_some_and(|due| due + self.window() / 15 <= now);
+        if !suspects_turn {
+            for which in [Which::Overdue, Which::Conforming, Which::Others] {
+                let found = self.usual(which, connection, &mut throttle, now, &mut soonest);
+                if found.is_none() {
                     continue;
                 }
-                match throttle.topic_permit(lane.key, now, merging) {
-                    Permit::Now(alone) => {
-                        let alone = if lane.merges_next { 1 } else { alone.min(connection) };
-                        let must_merge = merging && lane.waiting.len() > alone;
-                        let states = if must_merge {
-                            lane.fitting(self.batch.min(self.link_batch).min(self.limits.merge))
-                        } else {
-                            1
-                        };
-                        return Ok(Load { lane: place, states });
-                    }
-                    Permit::At(when) => soonest = Some(soonest.map_or(when, |soonest| soonest.min(when))),
-                    Permit::Later => {}
+                if self.suspect_due.is_none() && self.suspect(&mut throttle, now, &mut Soonest(None)).is_some() {
+                    self.suspect_due = Some(now);
                 }
+                return found.ok_or(None);
             }
         }
-        drop(throttle);
+        let suspect = self.suspect(&mut throttle, now, &mut soonest);
+        if suspect.is_some() && self.flight.is_empty() {
+            return suspect.ok_or(None);
+        }
+        if suspect.is_some() {
+            self.suspect_due.get_or_insert(now);
+        } else if suspects_turn {
+            // It has been dropped meanwhile.
+            self.suspect_due = None;
+            soonest.at(now + Duration::from_millis(1));
+        }
         // With something under way, its arrival may change it.
-        self.blocked_until = soonest.filter(|_| self.flight.is_empty());
-        Err(soonest)
+        self.blocked_until = soonest.0.filter(|_| self.flight.is_empty());
+        Err(soonest.0)
     }
 
-    /// A peripheral for whose states the broker seems to close the connection.
-    pub fn suspect(&self) -> Option<&str> {
-        self.lanes.iter().find(|lane| lane.is_suspect()).map(|lane| &*lane.id)
+    /// The next message of the lanes that are beyond suspicion.
+    fn usual(
+        &self,
+        which: Which,
+        connection: usize,
+        throttle: &mut Throttle,
+        now: Instant,
+        soonest: &mut Soonest,
+    ) -> Option<Load> {
+        let merging = self.limits.merge > 0;
+        let behind = self.waiting.range(self.served + 1..);
+        for place in behind.chain(self.waiting.range(..=self.served)).copied() {
+            let lane = &self.lanes[place];
+            let overdue = || lane.last_sent.is_none_or(|last| last + self.window() / OVERDUE <= now);
+            let is_one = match which {
+                Which::Conforming => lane.conforms,
+                Which::Others => !lane.conforms,
+                Which::Overdue => !lane.conforms && overdue(),
+            };
+            if !is_one || lane.waiting.is_empty() || lane.front_is_suspect() {
+                continue;
+            }
+            let permit = match which {
+                Which::Others => throttle.leftover_permit(lane.key, now, merging),
+                _ => throttle.topic_permit(lane.key, now, merging),
+            };
+            match permit {
+                Permit::Now(alone) => {
+                    let alone = if lane.merges_next { 1 } else { alone.min(connection) };
+                    let must_merge = merging && lane.conforms && lane.waiting.len() > alone;
+                    let states = if must_merge { lane.fitting(self.largest_batch()) } else { 1 };
+                    return Some(Load { lane: place, from: From::Front, states, alone: false });
+                }
+                Permit::At(when) => soonest.at(when),
+                Permit::Later => {}
+            }
+        }
+        None
+    }
+
+    fn largest_batch(&self) -> usize {
+        self.batch.min(self.link_batch).min(self.limits.merge)
+    }
+
+    /// The longer of the throttle's windows.
+    fn window(&self) -> Duration {
+        self.limits.per_topic.window.max(self.limits.per_connection.window)
+    }
+
+    /// To be called before a message is made: settles the times of its states. `false` if some were dropped because the
+    /// platform would ignore them, and [`Self::next`] must be asked again.
+    pub fn settle_times(&mut self, load: Load, now: Now) -> bool {
+        let lane = &mut self.lanes[load.lane];
+        let mut any_ignored = false;
+        let newest = &mut lane.newest.wall_ms;
+        let mut settle = |entry: &mut Entry| {
+            entry.stamp = entry.stamp.settle(newest, now);
+            any_ignored |= entry.stamp.is_ignored(now);
+        };
+        match load.from {
+            From::Front => lane.waiting.range_mut(..load.states).for_each(settle),
+            From::Parked(at) => lane.parked.get_mut(at).into_iter().for_each(|entry| settle(entry)),
+        }
+        if any_ignored {
+            // Taken out and put back in one go, so that the lane does not go in between.
+            let ignored = self.change(load.lane, |lane| {
+                let entries = lane.take(load.from, load.states).into_iter();
+                let (ignored, kept): (Vec<_>, Vec<_>) = entries.partition(|entry| entry.stamp.is_ignored(now));
+                kept.into_iter().rev().for_each(|entry| lane.put_back(entry));
+                ignored
+            });
+            for entry in &ignored {
+                self.leave(entry, Verdict::OutOfTime);
+            }
+        }
+        !any_ignored
     }
 
     /// The topic of a message.
@@ -422,22 +581,33 @@ impl Outbox {
 
     /// The states of a message.
     pub fn states(&self, load: Load) -> impl ExactSizeIterator<Item = &Entry> {
-        self.lanes[load.lane].waiting.range(..load.states)
+        let lane = &self.lanes[load.lane];
+        let (waiting, parked) = match load.from {
+            From::Front => (load.states, 0..0),
+            From::Parked(at) => (0, at..at + 1),
+        };
+        Both(lane.waiting.range(..waiting), lane.parked[parked].iter())
     }
 
     /// The message has been handed to the connection.
     pub fn sent(&mut self, load: Load, awaits: Awaits, bytes: usize, now: Instant) {
-        let states: Vec<Entry> = self.change(load.lane, |lane| {
+        if load.alone {
+            self.suspect_due = None;
+        }
+        // Before the lane can go with the last state in it.
+        self.lanes[load.lane].under_way += 1;
+        let states = self.change(load.lane, |lane| {
             lane.merges_next = false;
-            lane.under_way += 1;
-            lane.waiting.drain(..load.states).collect()
+            lane.take(load.from, load.states)
         });
+        self.lanes[load.lane].last_sent = Some(now);
         let epoch = self.throttle.lock().set_out(self.lanes[load.lane].key, now);
         self.served = load.lane;
         self.counters.messages += 1;
         self.counters.sent += states.len() as u64;
         self.counters.resent += states.iter().filter(|entry| entry.resend).count() as u64;
-        self.flight.push(load.lane, states, awaits, bytes, load.states > 1, epoch);
+        let Load { lane, states: count, alone, .. } = load;
+        self.flight.push(Unit { lane, states, awaits, bytes, merged: count > 1, alone, serial: 0, epoch });
     }
 
     /// A PUBACK came. Unknown and repeated ones change nothing.
@@ -458,14 +628,20 @@ impl Outbox {
 
     fn delivered(&mut self, unit: Unit, arrived: Instant) {
         self.throttle.lock().arrived(self.lanes[unit.lane].key, unit.epoch, arrived);
+        self.deliveries += 1;
+        self.excused = 0;
+        if std::mem::take(&mut self.parked_in_a_row) >= DOUBTFUL {
+            for place in self.suspects.clone() {
+                self.change(place, |lane| lane.try_parked(arrived));
+            }
+        }
         self.change(unit.lane, |lane| {
             lane.under_way -= 1;
-            lane.losses = 0;
+            lane.clear_topic(arrived);
         });
         if unit.merged {
             self.batch = self.batch.max(unit.bytes.saturating_mul(2)).min(MAX_PAYLOAD);
         }
-        self.counters.delivered += unit.states.len() as u64;
         for entry in &unit.states {
             self.leave(entry, Verdict::Delivered);
         }
@@ -500,27 +676,6 @@ impl Outbox {
         }
     }
 
-    /// The connection is gone: what was under way goes out again, first and in order.
-    pub fn connection_lost(&mut self) {
-        let units = self.flight.end();
-        // The device's own topic is beyond suspicion.
-        if let Some(oldest) = units.front().filter(|unit| unit.lane > 0) {
-            self.lanes[oldest.lane].losses += 1;
-        }
-        if let Some(largest) = units.iter().filter(|unit| unit.merged).map(|unit| unit.bytes).max() {
-            self.batch = (largest / 2).max(SMALLEST_BATCH);
-        }
-        for unit in units.into_iter().rev() {
-            self.change(unit.lane, |lane| {
-                lane.under_way -= 1;
-                for mut entry in unit.states.into_iter().rev() {
-                    entry.resend = true;
-                    lane.waiting.push_front(entry);
-                }
-            });
-        }
-    }
-
     pub fn is_empty(&self) -> bool {
         self.counters.queued == 0
     }
@@ -531,7 +686,7 @@ impl Outbox {
 
     /// Fills in what the outbox has to say.
     pub fn fill(&mut self, stats: &mut Stats, now: Instant) {
-        let waiting = self.oldest_lane().and_then(|place| self.lanes[place].waiting.front());
+        let waiting = self.oldest_lane().and_then(|place| self.lanes[place].oldest());
         let oldest = waiting.into_iter().chain(self.flight.oldest()).map(|entry| entry.accepted).min();
         let Counters { accepted, sent, resent, delivered, dropped, queued, messages, .. } = self.counters;
         *stats = Stats {
@@ -547,10 +702,53 @@ impl Outbox {
             queued_bytes: self.bytes as u64,
             oldest_age_ms: oldest.map_or(0, |oldest| milliseconds(now.saturating_duration_since(oldest))),
             messages_sent: messages,
+            dropped_undeliverable: self.counters.dropped_undeliverable,
+            dropped_invalid_time: self.counters.dropped_out_of_time,
+            parked: self.suspects.iter().map(|place| self.lanes[*place].parked.len() as u64).sum(),
             ..*stats
         };
     }
 }
+
+/// Lanes in the order in which they have their turns.
+#[derive(Clone, Copy)]
+enum Which {
+    /// Those of states that do not conform, of which none was sent for a while: under a lasting load they would never be.
+    Overdue,
+    Conforming,
+    /// Those of states that do not conform: with what the others leave of the window.
+    Others,
+}
+
+/// A while is this part of a window.
+const OVERDUE: u32 = 3;
+
+/// When to ask again at the latest.
+struct Soonest(Option<Instant>);
+
+impl Soonest {
+    fn at(&mut self, when: Instant) {
+        self.0 = Some(self.0.map_or(when, |soonest| soonest.min(when)));
+    }
+}
+
+/// The states of a message, wherever they are.
+struct Both<'a>(vec_deque::Iter<'a, Entry>, slice::Iter<'a, Entry>);
+
+impl<'a> Iterator for Both<'a> {
+    type Item = &'a Entry;
+
+    fn next(&mut self) -> Option<&'a Entry> {
+        self.0.next().or_else(|| self.1.next())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.0.len() + self.1.len();
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Both<'_> {}
 
 #[cfg(test)]
 mod properties;

@@ -60,7 +60,7 @@ impl Window {
     }
 
     /// When fewer than `limit` are counted, if nothing sets out; `None` where that depends on what is under way.
-    fn falls_below(&self, limit: usize) -> Option<Instant> {
+    pub fn falls_below(&self, limit: usize) -> Option<Instant> {
         let used = self.under_way + self.arrived.len();
         let last = used.checked_sub(limit)?;
         self.arrived.get(last).map(|at| *at + self.rate.window)

@@ -76,6 +76,12 @@ pub struct Stats {
     pub commands: u64,
     /// Commands that could not be read, and were passed over.
     pub malformed_commands: u64,
+    /// States dropped because the connection ended whenever they were sent (LOSANT_ERR_UNDELIVERABLE).
+    pub dropped_undeliverable: u64,
+    /// States dropped because the platform ignores states of their time (LOSANT_ERR_INVALID_TIME).
+    pub dropped_invalid_time: u64,
+    /// Those of the states in the outbox that are kept back because the connection has ended whenever they were sent.
+    pub parked: u64,
 }
 
 /// What connections have counted.
@@ -186,6 +192,9 @@ impl Default for Stats {
             bytes_received: 0,
             commands: 0,
             malformed_commands: 0,
+            dropped_undeliverable: 0,
+            dropped_invalid_time: 0,
+            parked: 0,
         }
     }
 }

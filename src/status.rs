@@ -70,6 +70,8 @@ pub enum Status {
     LOSANT_ERR_SUBSCRIBE_REFUSED = -27,
     /// The broker went on answering, but never acknowledged a state: it goes out again on the next connection.
     LOSANT_ERR_NOT_ACKNOWLEDGED = -28,
+    /// The state is outside the platform's schema, and losant_device_set_strict refuses such.
+    LOSANT_ERR_INVALID_STATE = -29,
     /// CONNACK return code 1: the broker does not speak MQTT 3.1.1.
     LOSANT_ERR_PROTOCOL_VERSION = -30,
     /// CONNACK return code 2: the broker does not accept this device id.
@@ -80,6 +82,9 @@ pub enum Status {
     LOSANT_ERR_CREDENTIALS = -33,
     /// CONNACK return code 5: the access key may not connect this device.
     LOSANT_ERR_NOT_AUTHORIZED = -34,
+    /// The connection ends whenever this state, or any of its topic, is sent. In an error event: it is kept back, for a
+    /// minute at first and an hour at last, and tried again. In a dropped event: it was tried again five times.
+    LOSANT_ERR_UNDELIVERABLE = -35,
     /// TLS failed for another reason than those below; the text has the words of the TLS library.
     LOSANT_ERR_TLS = -40,
     /// The broker's certificate comes from none of the trusted roots, or the broker did not send an intermediate
@@ -145,11 +150,13 @@ impl Status {
         LOSANT_ERR_PROTOCOL,
         LOSANT_ERR_SUBSCRIBE_REFUSED,
         LOSANT_ERR_NOT_ACKNOWLEDGED,
+        LOSANT_ERR_INVALID_STATE,
         LOSANT_ERR_PROTOCOL_VERSION,
         LOSANT_ERR_DEVICE_ID,
         LOSANT_ERR_SERVER_UNAVAILABLE,
         LOSANT_ERR_CREDENTIALS,
         LOSANT_ERR_NOT_AUTHORIZED,
+        LOSANT_ERR_UNDELIVERABLE,
         LOSANT_ERR_TLS,
         LOSANT_ERR_CERTIFICATE_UNKNOWN,
         LOSANT_ERR_CERTIFICATE_SELF_SIGNED,
@@ -192,7 +199,7 @@ impl Status {
             LOSANT_ERR_BUSY => c"another thread is at work on this device",
             LOSANT_ERR_IN_CALLBACK => c"not possible from inside this callback",
             LOSANT_ERR_NO_SUCH_OBSERVER => c"no such observer",
-            LOSANT_ERR_INVALID_TIME => c"not a time in any accepted form",
+            LOSANT_ERR_INVALID_TIME => c"not a time in any accepted form, or one that the platform ignores",
             LOSANT_ERR_SYSTEM => c"the operating system refused a resource",
             LOSANT_ERR_INTERNAL => c"a defect in liblosant, contained",
             LOSANT_ERR_OUTBOX_FULL => c"the outbox is full",
@@ -207,11 +214,13 @@ impl Status {
             LOSANT_ERR_PROTOCOL => c"the broker does not speak MQTT 3.1.1",
             LOSANT_ERR_SUBSCRIBE_REFUSED => c"the broker refused the command subscription",
             LOSANT_ERR_NOT_ACKNOWLEDGED => c"the broker did not acknowledge a state",
+            LOSANT_ERR_INVALID_STATE => c"the state is outside the platform's schema",
             LOSANT_ERR_PROTOCOL_VERSION => c"the broker refused the protocol version (CONNACK 1)",
             LOSANT_ERR_DEVICE_ID => c"the broker refused the device id (CONNACK 2)",
             LOSANT_ERR_SERVER_UNAVAILABLE => c"the broker is unavailable (CONNACK 3)",
             LOSANT_ERR_CREDENTIALS => c"the broker refused the access key or secret (CONNACK 4)",
             LOSANT_ERR_NOT_AUTHORIZED => c"the broker did not authorize the device (CONNACK 5)",
+            LOSANT_ERR_UNDELIVERABLE => c"the connection ends whenever this state is sent",
             LOSANT_ERR_TLS => c"the TLS handshake failed",
             LOSANT_ERR_CERTIFICATE_UNKNOWN => {
                 c"the broker's certificate is not from a trusted root, or its chain is incomplete"

@@ -87,6 +87,20 @@ impl Throttle {
         }
     }
 
+    /// The same for messages that must not cost others their turn: half of the window is left to those.
+    pub fn leftover_permit(&mut self, topic: TopicKey, now: Instant, spread: bool) -> Permit {
+        let limit = self.per_topic.messages;
+        let permit = self.topic_permit(topic, now, spread);
+        if limit < 2 || !matches!(permit, Permit::Now(_)) {
+            return permit;
+        }
+        let Some(window) = self.topics.get_mut(&topic).map(Pace::window) else { return permit };
+        if window.used(now) < limit / 2 {
+            return permit;
+        }
+        window.falls_below(limit / 2).map_or(Permit::Later, Permit::At)
+    }
+
     /// How long a topic pauses after each message, so that all have an even share of what the connection may still send;
     /// `None` while there is enough for all.
     fn share(&mut self, now: Instant) -> Option<std::time::Duration> {

@@ -10,10 +10,13 @@ use crate::{
     backoff::Backoff,
     connect_limit::{self, Attempt},
     event::{Event, PendingEvent},
-    outbox::Outbox,
+    outbox::{Blame, Loss, Outbox},
     session::Identity,
     stats::{ConnectionState::*, LinkCounts, LinkStats},
-    status::{Error, Status::*},
+    status::{
+        Error,
+        Status::{self, *},
+    },
     sync::Mutex,
     time::Now,
     transport::{Connecting, Notify, Target},
@@ -217,22 +220,33 @@ impl Connection {
         }
     }
 
+    /// Which messages may have ended the connection. Before it is complete it may have been the subscription.
+    fn blame(&self, cause: Status) -> Blame {
+        let is_online = matches!(&self.state, State::Established(established) if established.is_online());
+        match cause {
+            LOSANT_ERR_CONNECTION_LOST if is_online => Blame::Anybody,
+            LOSANT_ERR_NOT_ACKNOWLEDGED if is_online => Blame::Oldest,
+            _ => Blame::Nobody,
+        }
+    }
+
     /// The attempt or the connection has failed.
     fn lost(&mut self, failure: Error, cx: &mut Context<'_>) {
         self.tell_early(cx);
         let id = &self.config.identity.client_id;
         log::warn!("{id}: {}", failure.text);
-        let suspect = {
-            let mut outbox = cx.outbox.lock();
-            outbox.connection_lost();
-            cx.tell_outcomes(&mut outbox);
-            outbox.suspect().map(str::to_owned)
-        };
-        if let Some(suspect) = suspect {
-            log::warn!("{id}: connections end when states of {suspect} are sent: is it a peripheral of this gateway?");
-        }
         self.history.counts.error(failure.status);
         cx.tell(Event::Error(failure.clone()));
+        let Loss { excused, culprit } = {
+            let mut outbox = cx.outbox.lock();
+            let loss = outbox.connection_lost(self.blame(failure.status), cx.now.instant);
+            cx.tell_outcomes(&mut outbox);
+            loss
+        };
+        if let Some(text) = &culprit {
+            log::warn!("{id}: {text}");
+            cx.tell(Event::Error(Error::new(LOSANT_ERR_UNDELIVERABLE, text.as_str()).at(failure.stage)));
+        }
         let refused = matches!(
             failure.status,
             LOSANT_ERR_PROTOCOL_VERSION | LOSANT_ERR_DEVICE_ID | LOSANT_ERR_CREDENTIALS | LOSANT_ERR_NOT_AUTHORIZED
@@ -246,8 +260,17 @@ impl Connection {
                 self.backoff.connection_lived(lifetime);
             }
         }
+        if culprit.is_some() {
+            self.backoff.forgive();
+        }
         let random = fastrand::f64();
-        let delay = if refused { self.backoff.slow(random) } else { self.backoff.next(random) };
+        let delay = if refused {
+            self.backoff.slow(random)
+        } else if excused {
+            self.backoff.excused(random)
+        } else {
+            self.backoff.next(random)
+        };
         self.state = State::Waiting(cx.now.instant + delay);
     }
 }
@@ -291,7 +314,7 @@ impl Link for Connection {
         }
         self.tell_early(cx);
         let mut outbox = cx.outbox.lock();
-        outbox.connection_lost();
+        outbox.connection_lost(Blame::Nobody, cx.now.instant);
         cx.tell_outcomes(&mut outbox);
         drop(outbox);
         if !matches!(self.state, State::Ended(_)) {

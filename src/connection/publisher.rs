@@ -37,10 +37,13 @@ impl Publisher {
                     break;
                 }
             };
+            if !outbox.settle_times(load, now) {
+                continue;
+            }
             let mut all_resent = true;
             let states = outbox.states(load).map(|entry| {
                 all_resent &= entry.resend;
-                Element { time_ms: entry.stamp.resolve(now), extra: entry.extra.as_deref(), json: &entry.json }
+                Element { time_ms: entry.stamp.time_ms(now), extra: entry.extra.as_deref(), json: &entry.json }
             });
             encode_states(&mut self.scratch, states);
             self.publish.payload = self.scratch.split().freeze();

@@ -12,6 +12,7 @@ use crate::{
     connection::{Context, Link, Next, Phase, Readiness},
     defect,
     event::{Event, EventType, PendingEvent},
+    outbox::Blame,
     stats::ConnectionState::LOSANT_CONNECTION_CLOSED,
     status::{Error, Status::*},
     sync::{MutexGuard, thread},
@@ -245,7 +246,7 @@ impl<'a> LoopGuard<'a> {
 
 /// What a defect means for a device. What it has accepted stays accepted.
 fn failed(engine: &Engine, what: &str) -> Error {
-    engine.outbox.lock().connection_lost();
+    engine.outbox.lock().connection_lost(Blame::Nobody, Instant::now());
     engine.link_stats.lock().set_state(LOSANT_CONNECTION_CLOSED, Instant::now());
     let text = format!("a defect in liblosant ended the connection, please report it: {what}");
     log::error!("{}: {text}", engine.id);

@@ -27,8 +27,10 @@ pub(super) struct Unit {
     pub bytes: usize,
     /// Whether it went out as an array.
     pub merged: bool,
+    /// Whether nothing else may be under way with it.
+    pub alone: bool,
     /// How many messages of the device went before it.
-    serial: u64,
+    pub serial: u64,
     pub epoch: Epoch,
 }
 
@@ -66,11 +68,18 @@ impl Flight {
         self.units.is_empty()
     }
 
-    pub fn push(&mut self, lane: usize, states: Vec<Entry>, awaits: Awaits, bytes: usize, merged: bool, epoch: Epoch) {
-        self.units.push_back(Unit { lane, states, awaits, bytes, merged, serial: self.sent, epoch });
-        self.sent += 1;
+    /// A message sets out, behind all others.
+    pub fn push(&mut self, unit: Unit) {
         // What waits to be written is bounded by the connection's buffer, not here.
-        self.saturated = matches!(awaits, Awaits::Ack(_)) && self.units.len() >= self.limit;
+        let counts = matches!(unit.awaits, Awaits::Ack(_));
+        self.units.push_back(Unit { serial: self.sent, ..unit });
+        self.sent += 1;
+        self.saturated = counts && self.units.len() >= self.limit;
+    }
+
+    /// Whether a message is under way that nothing else may be with.
+    pub fn has_lone(&self) -> bool {
+        self.units.front().is_some_and(|unit| unit.alone)
     }
 
     /// A PUBACK came: the message that it ends the wait of. Unknown and repeated ones change nothing.

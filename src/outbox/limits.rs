@@ -13,6 +13,8 @@ pub(crate) struct Limits {
     pub in_flight: usize,
     /// The largest message that several states are merged into, in bytes; 0 is never.
     pub merge: usize,
+    /// Whether states outside the platform's schema are refused.
+    pub strict: bool,
     pub per_topic: Rate,
     pub per_connection: Rate,
 }

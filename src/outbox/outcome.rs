@@ -8,6 +8,10 @@ pub(crate) enum Verdict {
     Delivered,
     /// Pushed out by newer ones.
     Dropped,
+    /// Given up: the connection ends whenever it is sent.
+    Undeliverable,
+    /// Given up: the platform ignores states of its time.
+    OutOfTime,
 }
 
 /// States with neighbouring ids that ended alike.

@@ -78,7 +78,7 @@ impl World {
                 for length in lengths {
                     let state = "x".repeat(*length);
                     let peripheral = (*lane > 0).then(|| NAMES[*lane]);
-                    if let Ok((id, _)) = self.outbox.push(state_of(peripheral, &state), self.now) {
+                    if let Ok(Taken { id, .. }) = self.outbox.push(state_of(peripheral, &state), self.now) {
                         assert!(self.accepted.insert(id), "an id given twice");
                     }
                 }
@@ -100,7 +100,7 @@ impl World {
                 }
             }
             Step::Reconnect { ms } => {
-                self.outbox.connection_lost();
+                self.outbox.connection_lost(Blame::Nobody, self.now);
                 self.now += Duration::from_millis(*ms);
                 // The platform may have read all that was under way, until the very moment of the new connection.
                 for (_, topic, ids) in std::mem::take(&mut self.under_way) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::pacer::Rate;
+use std::sync::OnceLock;
 
 pub(super) const STAMP: Stamp = Stamp::Wall(1);
 const WINDOW: Duration = Duration::from_secs(15);
@@ -14,6 +15,7 @@ pub(super) fn limits(states: usize, in_flight: usize) -> Limits {
         when_full: WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST,
         in_flight,
         merge: MAX_PAYLOAD,
+        strict: false,
         per_topic: NO_LIMIT,
         per_connection: NO_LIMIT,
     }
@@ -35,7 +37,11 @@ fn paced(per_topic: usize, per_connection: usize) -> Outbox {
 
 /// A state of a peripheral or of the device.
 pub(super) fn state_of<'a>(peripheral: Option<&'a str>, json: &'a str) -> NewState<'a> {
-    NewState { peripheral, json, extra: None, stamp: STAMP }
+    NewState { peripheral, json, extra: None, stamp: STAMP, breach: None }
+}
+
+fn taken(id: u64, dropped: usize) -> Taken {
+    Taken { id, dropped, warn: false }
 }
 
 fn push(outbox: &mut Outbox, names: &[&str]) {
@@ -118,7 +124,7 @@ fn what_was_not_acknowledged_goes_again_first_and_in_order() {
     push(&mut outbox, &["a", "b", "c", "d"]);
     send(&mut outbox, 1);
     ack(&mut outbox, [2]);
-    outbox.connection_lost();
+    outbox.connection_lost(Blame::Nobody, Instant::now());
     let again = send(&mut outbox, 1);
     assert_eq!(again, [("a".into(), true), ("c".into(), true), ("d".into(), false)]);
     assert_eq!(outbox.counters().resent, 2);
@@ -139,7 +145,7 @@ fn a_qos_0_state_stays_until_its_last_byte_is_taken() {
     assert_eq!(outbox.counters().delivered, 0);
     outbox.written(20, Instant::now());
     assert_eq!(outbox.counters().delivered, 2);
-    outbox.connection_lost();
+    outbox.connection_lost(Blame::Nobody, Instant::now());
     assert_eq!(names(&send(&mut outbox, 1)), ["c"]);
 }
 
@@ -148,7 +154,7 @@ fn when_full_the_oldest_that_is_not_in_flight_goes() {
     let mut outbox = outbox(3, 2);
     push(&mut outbox, &["a", "b", "c"]);
     send(&mut outbox, 1);
-    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok((4, 1)));
+    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok(taken(4, 1)));
     ack(&mut outbox, [1, 2]);
     assert_eq!(names(&send(&mut outbox, 3)), ["d"]);
     assert_eq!(outbox.counters().dropped, 1);
@@ -166,7 +172,7 @@ fn when_told_so_a_full_outbox_refuses_the_newest() {
     assert_eq!(names(&send(&mut outbox, 1)), ["a", "b"]);
     ack(&mut outbox, [1]);
     // The refused one has used up no id.
-    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok((3, 0)));
+    assert_eq!(outbox.push(state_of(None, "d"), Instant::now()), Ok(taken(3, 0)));
     let counters = outbox.counters();
     assert_eq!((counters.accepted, counters.refused_full, counters.dropped), (3, 1, 0));
 }
@@ -303,7 +309,7 @@ fn a_link_that_breaks_under_large_messages_gets_smaller_ones_and_large_ones_agai
     let first = message(&mut outbox, &mut now);
     let mut last = first;
     for _ in 0..6 {
-        outbox.connection_lost();
+        outbox.connection_lost(Blame::Nobody, Instant::now());
         outbox.connected(now);
         let next = message(&mut outbox, &mut now);
         assert!(next < last || next <= SMALLEST_BATCH, "{next} after {last}");
@@ -360,7 +366,7 @@ fn peripherals_that_come_and_go_need_no_more_room_than_those_at_work() {
         outbox.acked(1, now);
         now += 2 * WINDOW;
     }
-    assert_eq!((outbox.lanes.len(), outbox.places.len()), (2, 0));
+    assert_eq!((outbox.lanes.len(), outbox.places[1].len()), (2, 0));
 }
 
 #[test]
@@ -370,7 +376,7 @@ fn what_is_under_way_counts_until_the_next_connection_stands() {
     outbox.set_limits(Limits { merge: 0, ..outbox.limits });
     push(&mut outbox, &["a", "b", "c"]);
     assert_eq!(send_at(&mut outbox, 1, begin).len(), 3);
-    outbox.connection_lost();
+    outbox.connection_lost(Blame::Nobody, Instant::now());
     // A broker that has stalled may read them at any time until it hears of the new connection.
     assert_eq!(outbox.next(begin + 10 * WINDOW), Err(None));
     outbox.connected(begin + 10 * WINDOW);
@@ -393,7 +399,7 @@ fn a_lost_acknowledgement_is_noticed_when_the_broker_has_shown_that_it_got_the_s
     outbox.pinged();
     outbox.ping_answered(begin + patience);
     assert_eq!(outbox.patience_ends(patience), Some(begin + 2 * patience));
-    outbox.connection_lost();
+    outbox.connection_lost(Blame::Nobody, Instant::now());
     assert_eq!(outbox.patience_ends(patience), None);
     assert_eq!(names(&send(&mut outbox, 1)), ["c"]);
 }
@@ -405,36 +411,309 @@ fn nobody_to_tell_costs_nothing() {
     assert!(outbox.take_outcomes().is_empty());
 }
 
-#[test]
-fn a_peripheral_that_seems_to_end_connections_goes_last_and_alone() {
-    let mut outbox = outbox(100, 10);
-    let now = Instant::now();
-    let topics = |outbox: &mut Outbox, id| -> Vec<String> {
-        let sent = send_at(outbox, id, now);
-        sent.into_iter().map(|(topic, _)| topic).collect()
-    };
-    let (own, stranger) = ("losant/d/state", "losant/stranger/state");
-    outbox.push(state_of(Some("stranger"), "s"), now).unwrap();
-    for _ in 0..3 {
-        assert_eq!(outbox.suspect(), None, "it may be the network's fault");
-        push(&mut outbox, &["x"]);
-        assert_eq!(topics(&mut outbox, 1)[0], stranger);
-        ack(&mut outbox, 2..10);
-        outbox.connection_lost();
+/// Sends all that may be sent, and the broker closes the connection: the names of what it had sent, and what follows.
+fn lose(outbox: &mut Outbox, now: Instant) -> (Vec<String>, Loss) {
+    outbox.connected(now);
+    let sent = send_at(outbox, 1, now).into_iter().flat_map(|(_, states)| states);
+    (sent.map(|(name, _)| name).collect(), outbox.connection_lost(Blame::Anybody, now))
+}
+
+/// Sends all that may be sent, and the broker acknowledges it, for as long as there is something: the names.
+fn deliver(outbox: &mut Outbox, now: Instant) -> Vec<String> {
+    outbox.connected(now);
+    let mut names = Vec::new();
+    loop {
+        let sent = send_at(outbox, 1, now);
+        if sent.is_empty() {
+            return names;
+        }
+        for id in 1..=sent.len() {
+            outbox.acked(id as u16, now);
+        }
+        names.extend(sent.into_iter().flat_map(|(_, states)| states).map(|(name, _)| name));
     }
-    assert_eq!(outbox.suspect(), Some("stranger"));
-    push(&mut outbox, &["x", "y"]);
-    assert_eq!(topics(&mut outbox, 1), [own, own]);
-    ack(&mut outbox, [1]);
-    assert_eq!(topics(&mut outbox, 3), [] as [&str; 0], "something is under way");
-    ack(&mut outbox, [2]);
-    assert_eq!(topics(&mut outbox, 3), [stranger]);
-    outbox.connection_lost();
-    assert_eq!(topics(&mut outbox, 1), [stranger]);
-    // It was the network's fault.
-    ack(&mut outbox, [1]);
-    assert_eq!(outbox.suspect(), None);
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Case: one state over a private broker's limit, then small ones, all of the device's own.
+#[test]
+fn a_state_that_ends_connections_goes_alone_and_is_kept_back_and_tells() {
+    let mut outbox = outbox(100, 10);
+    let mut now = Instant::now();
+    push(&mut outbox, &["large", "b", "c"]);
+    assert_eq!(lose(&mut outbox, now), (vec!["large".into(), "b".into(), "c".into()], Loss::default()));
+    assert_eq!(lose(&mut outbox, now).0, ["large", "b", "c"], "it may have been the network");
+    let (sent, loss) = lose(&mut outbox, now);
+    assert_eq!(sent, ["large", "b", "c"], "all that is suspect, in one message");
+    assert_eq!(loss, Loss { excused: true, culprit: None });
+    let (sent, loss) = lose(&mut outbox, now);
+    assert_eq!(sent, ["large"]);
+    assert!(loss.excused);
+    let text = loss.culprit.unwrap();
+    assert_eq!(
+        text,
+        "the connection ends whenever this is sent: state 1 of 100 bytes on losant/d/state; it is tried again in 60 s"
+    );
+    assert_eq!(deliver(&mut outbox, now), ["b", "c"]);
+    // A minute, doubling up to an hour. Only tries beside others that get through count.
+    let mut pauses = Vec::new();
+    for number in 0..11 {
+        let begin = now;
+        let when = loop {
+            match outbox.next(now) {
+                Ok(_) => break now,
+                Err(when) => now = when.unwrap(),
+            }
+        };
+        pauses.push((when - begin).as_secs());
+        if number >= 7 {
+            push(&mut outbox, &["good"]);
+            assert_eq!(deliver_first(&mut outbox, now), "good");
+        }
+        let (sent, loss) = lose(&mut outbox, now);
+        assert_eq!(sent, ["large"]);
+        assert!(loss.culprit.is_some());
+    }
+    assert_eq!(pauses, [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600, 3600]);
     assert!(outbox.is_empty());
+    let end = outbox.take_outcomes().into_iter().find(|end| end.first == 1);
+    assert_eq!(end, Some(outcome(1, 1, Verdict::Undeliverable)));
+    assert_eq!((outbox.counters().dropped_undeliverable, outbox.counters().dropped), (1, 0));
+    assert_eq!(outbox.bytes, 0);
+}
+
+/// Sends and acknowledges the next message; its first state.
+fn deliver_first(outbox: &mut Outbox, now: Instant) -> String {
+    outbox.connected(now);
+    let load = outbox.next(now).unwrap();
+    let name = outbox.states(load).next().unwrap().json.to_string();
+    outbox.sent(load, Awaits::Ack(1), 100, now);
+    outbox.acked(1, now);
+    name
+}
+
+/// A connection to a broker that closes it at the first message on a topic that the device has no right to, if there is
+/// one.
+fn closes_at_strangers(outbox: &mut Outbox, now: Instant) -> Option<Loss> {
+    outbox.connected(now);
+    loop {
+        let sent = send_at(outbox, 1, now);
+        if sent.is_empty() {
+            return None;
+        }
+        for (at, (topic, _)) in sent.iter().enumerate() {
+            if topic == "losant/stranger/state" {
+                return Some(outbox.connection_lost(Blame::Anybody, now));
+            }
+            outbox.acked(at as u16 + 1, now);
+        }
+    }
+}
+
+/// Case: a gateway reports for a peripheral that is none any more.
+#[test]
+fn a_topic_without_rights_rests_as_a_whole_while_others_go_on() {
+    let mut outbox = outbox(1000, 10);
+    let begin = Instant::now();
+    let mut losses = 0;
+    // Once a second a state of each, for ten minutes.
+    for second in 0..600 {
+        let now = begin + Duration::from_secs(second);
+        push(&mut outbox, &["own"]);
+        outbox.push(state_of(Some("stranger"), "s"), now).unwrap();
+        while closes_at_strangers(&mut outbox, now).is_some() {
+            losses += 1;
+        }
+        let own = outbox.counters().delivered;
+        assert_eq!(own, second + 1, "own states wait");
+    }
+    assert!(losses <= 9, "{losses} connections lost");
+    // The right comes back.
+    let later = begin + Duration::from_secs(3600);
+    let names = deliver(&mut outbox, later);
+    assert_eq!(names.len(), 600);
+    assert!(outbox.is_empty());
+}
+
+#[test]
+fn after_five_tries_a_topic_without_rights_loses_what_waits() {
+    let mut outbox = outbox(1000, 10);
+    let mut now = Instant::now();
+    for _ in 0..10 {
+        outbox.push(state_of(Some("stranger"), "s"), now).unwrap();
+    }
+    let mut told = Vec::new();
+    for _ in 0..30 {
+        push(&mut outbox, &["own"]);
+        while let Some(loss) = closes_at_strangers(&mut outbox, now) {
+            told.extend(loss.culprit);
+        }
+        now += 60 * MINUTE;
+    }
+    assert!(outbox.is_empty());
+    assert!(told.last().unwrap().ends_with("all that wait are dropped"), "{told:#?}");
+    assert_eq!(outbox.counters().dropped_undeliverable, 10);
+    assert_eq!((outbox.places[1].len(), outbox.bytes), (0, 0));
+}
+
+#[test]
+fn a_culprit_among_many_is_found_by_halves() {
+    let mut outbox = outbox(1000, 1000);
+    let now = Instant::now();
+    let names: Vec<String> = (0..100).map(|number| number.to_string()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    push(&mut outbox, &names);
+    let (mut losses, mut arrived) = (0, Vec::new());
+    while outbox.counters().delivered < 99 {
+        outbox.connected(now);
+        let sent = send_at(&mut outbox, 1, now);
+        assert!(!sent.is_empty(), "{} delivered", outbox.counters().delivered);
+        let mut culprit = false;
+        for (index, (_, states)) in sent.iter().enumerate() {
+            if states.iter().any(|(name, _)| name == "37") {
+                culprit = true;
+                break;
+            }
+            arrived.extend(states.iter().map(|(name, _)| name.clone()));
+            outbox.acked(index as u16 + 1, now);
+        }
+        if culprit {
+            losses += 1;
+            outbox.connection_lost(Blame::Anybody, now);
+        }
+        assert!(losses <= 12, "{losses} connections lost");
+    }
+    let expected: Vec<&str> = names.iter().copied().filter(|name| *name != "37").collect();
+    assert_eq!(arrived, expected, "each once and in order");
+}
+
+#[test]
+fn when_a_broker_took_nothing_for_a_while_what_was_kept_back_is_tried_soon() {
+    let mut outbox = outbox(1000, 10);
+    let now = Instant::now();
+    push(&mut outbox, &["a", "b", "c", "d", "e"]);
+    for _ in 0..8 {
+        lose(&mut outbox, now);
+    }
+    let parked: usize = outbox.lanes.iter().map(|lane| lane.parked.len()).sum();
+    assert!(parked >= 2, "{parked}");
+    let mut names = deliver(&mut outbox, now);
+    names.sort();
+    assert_eq!(names, ["a", "b", "c", "d", "e"]);
+    // Losses without an end are no longer put down to culprits.
+    push(&mut outbox, &["f"; 50]);
+    let excused = (0..50).filter(|_| lose(&mut outbox, now).1.excused).count();
+    assert!(excused <= 10, "{excused}");
+}
+
+#[test]
+fn a_suspect_gets_its_turn_under_a_lasting_load() {
+    let mut outbox = outbox(1000, 10);
+    let mut now = Instant::now();
+    outbox.push(state_of(Some("p"), "suspect"), now).unwrap();
+    for _ in 0..2 {
+        lose(&mut outbox, now);
+    }
+    outbox.connected(now);
+    let mut sent = Vec::new();
+    for id in 1..200 {
+        push(&mut outbox, &["own"]);
+        let new = send_at(&mut outbox, id, now);
+        sent.extend(new.into_iter().flat_map(|(_, states)| states).map(|(name, _)| name));
+        // The acknowledgement of the one before comes: something is always under way.
+        outbox.acked(id - 1, now);
+        now += Duration::from_millis(20);
+    }
+    let turn = sent.iter().position(|name| name == "suspect").expect("it never had its turn");
+    assert!((40..80).contains(&turn), "{turn}");
+}
+
+/// A state with something that the schema does not allow.
+fn bad(name: &str) -> NewState<'_> {
+    NewState { breach: Some(breach()), ..state_of(None, name) }
+}
+
+fn breach() -> &'static Breach<'static> {
+    static BREACH: OnceLock<Breach<'static>> = OnceLock::new();
+    BREACH.get_or_init(|| crate::payload::validate_state(r#"{"t":null}"#).unwrap().1.unwrap())
+}
+
+/// Case: 100 good states and one that is not while offline.
+#[test]
+fn a_state_outside_the_schema_goes_alone_behind_the_others() {
+    let mut outbox = paced(30, 300);
+    let begin = Instant::now();
+    for number in 0..5_000 {
+        if number % 500 == 0 {
+            outbox.push(bad("bad"), begin).unwrap();
+        }
+        push(&mut outbox, &["good"]);
+    }
+    let sent = send_at(&mut outbox, 1, begin);
+    assert!(sent.iter().all(|(_, states)| states.len() == 1 || states.iter().all(|(name, _)| name == "good")));
+    assert_eq!(sent.len(), 12, "the good ones in two messages");
+}
+
+/// Half of the states at 5 Hz are bad.
+#[test]
+fn states_outside_the_schema_leave_the_others_their_share_of_the_window() {
+    let mut outbox = paced(30, 300);
+    let begin = Instant::now();
+    let mut longest = Duration::ZERO;
+    let mut waiting: VecDeque<Instant> = VecDeque::new();
+    for step in 0..3_000 {
+        let now = begin + Duration::from_millis(step * 100);
+        if step % 4 == 0 {
+            outbox.push(bad("bad"), now).unwrap();
+        } else if step % 4 == 2 {
+            push(&mut outbox, &["good"]);
+            waiting.push_back(now);
+        }
+        for (at, (_, states)) in send_at(&mut outbox, 1, now).into_iter().enumerate() {
+            for _ in states.iter().filter(|(name, _)| name == "good") {
+                longest = longest.max(now - waiting.pop_front().unwrap());
+            }
+            outbox.acked(at as u16 + 1, now);
+        }
+    }
+    assert!(longest <= Duration::from_secs(3), "{longest:?}");
+    let delivered = outbox.counters().delivered;
+    assert!(delivered > 750 + 50, "{delivered}");
+}
+
+#[test]
+fn each_attribute_is_warned_of_once_and_strict_refuses() {
+    let mut outbox = outbox(10_000, 10);
+    let now = Instant::now();
+    let warnings = (0..5).filter(|_| outbox.push(bad("bad"), now).unwrap().warn).count();
+    assert_eq!(warnings, 1);
+    outbox.set_limits(Limits { strict: true, ..outbox.limits });
+    let refused = outbox.push(bad("bad"), now).unwrap_err();
+    assert_eq!(refused.status, LOSANT_ERR_INVALID_STATE);
+    assert_eq!(outbox.counters().refused_invalid, 1);
+    push(&mut outbox, &["good"]);
+}
+
+#[test]
+fn what_the_platform_would_ignore_for_its_time_is_dropped_before_a_message_is_spent() {
+    let mut outbox = outbox(10, 10);
+    let now = Now::at(i64::MAX / 2, 0);
+    for (name, time) in [("a", 5), ("b", now.wall_ms), ("c", 6), ("d", now.wall_ms - 1)] {
+        outbox.push(NewState { stamp: Stamp::Wall(time), ..state_of(None, name) }, now.instant).unwrap();
+    }
+    let mut sent = Vec::new();
+    while let Ok(load) = outbox.next(now.instant) {
+        if outbox.settle_times(load, now) {
+            sent.extend(outbox.states(load).map(|entry| entry.json.to_string()));
+            outbox.sent(load, Awaits::Ack(sent.len() as u16), 10, now.instant);
+        }
+    }
+    assert_eq!(sent, ["b", "d"]);
+    ack(&mut outbox, 1..=2);
+    assert_eq!((outbox.counters().dropped_out_of_time, outbox.bytes), (2, 0));
+    let ends: Vec<Verdict> = outbox.take_outcomes().into_iter().map(|end| end.verdict).collect();
+    assert_eq!(ends, [Verdict::OutOfTime, Verdict::OutOfTime, Verdict::Delivered, Verdict::Delivered]);
 }
 
 /// Case: ids as long as states, thousands of them: all that a state makes the outbox keep counts.

@@ -1,15 +1,12 @@
 //! Commands, as senders write them.
 
+use super::MAX_DEPTH;
 use crate::{
     json::{excerpt, for_each_field, json_string},
     text::CText,
     time::json_time,
 };
-
 use std::borrow::Cow;
-
-/// A payload or time nested deeper is not passed on: many a JSON parser of a host would refuse it, or overrun its stack.
-const MAX_DEPTH: usize = 128;
 
 /// A command from Losant.
 #[derive(Clone, Debug, PartialEq, Eq)]

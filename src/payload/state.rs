@@ -1,6 +1,9 @@
 //! States: what the caller gives, and the messages made of it.
 
-use super::{FRAME, MAX_PAYLOAD};
+use super::{
+    FRAME, MAX_PAYLOAD,
+    schema::{Breach, check_attributes, check_meta},
+};
 use crate::status::{Error, Status::*};
 use bytes::{BufMut, BytesMut};
 use serde::de::IgnoredAny;
@@ -15,8 +18,9 @@ fn trim(json: &str) -> &str {
     json.trim_matches([' ', '\t', '\r', '\n'])
 }
 
-/// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message.
-pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
+/// Checks that `json` can be the `data` of a state: one JSON object, small enough for one message. Also tells what the
+/// platform's schema does not allow in it.
+pub(crate) fn validate_state(json: &str) -> Result<(&str, Option<Breach<'_>>), Error> {
     let json = trim(json);
     if json.len() > MAX_PAYLOAD - FRAME {
         let size = json.len();
@@ -25,21 +29,22 @@ pub(crate) fn validate_state(json: &str) -> Result<&str, Error> {
             format!("state is too large: {size} bytes; a message holds at most 262,144, 38 of them for its frame"),
         ));
     }
-    serde_json::from_str::<IgnoredAny>(json)
-        .map_err(|e| Error::new(LOSANT_ERR_INVALID_JSON, format!("state is not JSON: {e}")))?;
+    let not_json = |e| Error::new(LOSANT_ERR_INVALID_JSON, format!("state is not JSON: {e}"));
     if !json.starts_with('{') {
+        serde_json::from_str::<IgnoredAny>(json).map_err(not_json)?;
         return Err(Error::new(LOSANT_ERR_NOT_AN_OBJECT, "state is JSON, but not an object: it must look like {…}"));
     }
-    Ok(json)
+    let breach = check_attributes(json).map_err(not_json)?;
+    Ok((json, breach))
 }
 
 /// What a message says of a state beside its time and its data: `"flowVersion":"…","meta":…,`. Checks that `meta` is JSON,
-/// and that all fits into one message with data of this length.
+/// and that all fits into one message with data of this length; also tells what some JSON parsers do not read in `meta`.
 pub(crate) fn extra_fields(
     flow_version: Option<&str>,
     meta: Option<&str>,
     data_len: usize,
-) -> Result<Option<String>, Error> {
+) -> Result<(Option<String>, Option<Breach<'static>>), Error> {
     let mut fields = String::new();
     if let Some(version) = flow_version {
         let text = serde_json::to_string(version)
@@ -60,7 +65,7 @@ pub(crate) fn extra_fields(
             ),
         ));
     }
-    Ok((!fields.is_empty()).then_some(fields))
+    Ok(((!fields.is_empty()).then_some(fields), meta.and_then(check_meta)))
 }
 
 /// A state as a message holds it.
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn a_state_is_any_json_object() {
         for json in [r#"{}"#, r#" {"a":1} "#, "{\"a\":\n[1,{\"b\":\"\\u00e9\"}]}", r#"{"a":1e400,"a":2}"#] {
-            assert_eq!(validate_state(json), Ok(json.trim()), "{json}");
+            assert_eq!(validate_state(json).map(|(json, _)| json), Ok(json.trim()), "{json}");
         }
         for (json, status) in [
             ("", LOSANT_ERR_INVALID_JSON),
@@ -133,7 +138,7 @@ mod tests {
         let fill = |len: usize| format!("{{\"a\":\"{}\"}}", "x".repeat(len - 8));
         let largest = fill(MAX_PAYLOAD - FRAME);
         let mut message = BytesMut::new();
-        encode_states(&mut message, [(validate_state(&largest).unwrap(), i64::MIN)].map(Element::from).into_iter());
+        encode_states(&mut message, [(validate_state(&largest).unwrap().0, i64::MIN)].map(Element::from).into_iter());
         assert!(message.len() <= MAX_PAYLOAD && message.len() > MAX_PAYLOAD - 4);
         let over = fill(MAX_PAYLOAD - FRAME + 1);
         assert_eq!(validate_state(&over).map_err(|e| e.status), Err(LOSANT_ERR_TOO_LARGE));

@@ -5,7 +5,7 @@ use super::schedule::{self, never, poll};
 use crate::{
     connection::{Context, Link, Next, OpenLink, Phase, Readiness},
     event::Event,
-    outbox::Awaits,
+    outbox::{Awaits, Blame},
     status::{Error, Status::LOSANT_OK},
 };
 use mio::{Interest, net::UnixStream};
@@ -66,7 +66,7 @@ impl Link for ModelLink {
 
     fn close(&mut self, cx: &mut Context<'_>) {
         let mut outbox = cx.outbox.lock();
-        outbox.connection_lost();
+        outbox.connection_lost(Blame::Nobody, cx.now.instant);
         cx.tell_outcomes(&mut outbox);
         self.ended = Some(Error::new(LOSANT_OK, "closed by request"));
     }

@@ -3,36 +3,56 @@
 //! Everything that depends on time takes a [`Now`], so that tests can pass any they like.
 
 mod iso;
+mod judge;
 mod stamp;
 mod text;
 
+pub(crate) use judge::check_time;
 pub(crate) use stamp::Stamp;
 pub(crate) use text::json_time;
 pub use text::parse_time;
 
+use nix::time::{ClockId, clock_gettime};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// No state was ever taken before this library was built, so a wall clock that says so is wrong. A day is forgiven to
 /// the clock of the machine that built it.
 const BUILT_MS: i64 = parse_decimal(env!("LOSANT_BUILT_MS")) - 86_400_000;
 
-/// One reading of both clocks.
+/// One reading of all clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
-    /// For timers and ages.
+    /// For timers.
     pub instant: Instant,
+    /// Milliseconds since boot, suspend included, for the ages of states.
+    pub boot_ms: i64,
     /// Milliseconds since 1970, for timestamps; wrong on a device whose clock has not been set yet.
     pub wall_ms: i64,
 }
 
 impl Now {
     pub fn read() -> Self {
-        Now { instant: Instant::now(), wall_ms: wall_ms() }
+        Now { instant: Instant::now(), boot_ms: boot_ms(), wall_ms: wall_ms() }
+    }
+
+    /// The moment at which the clocks say so.
+    #[cfg(test)]
+    pub fn at(wall_ms: i64, boot_ms: i64) -> Self {
+        Now { instant: Instant::now(), boot_ms, wall_ms }
     }
 
     /// Whether the wall clock can be right.
     pub fn wall_is_plausible(&self) -> bool {
         self.wall_ms >= BUILT_MS
+    }
+}
+
+/// The monotonic clock of Rust stands still while the system is suspended.
+fn boot_ms() -> i64 {
+    match clock_gettime(ClockId::CLOCK_BOOTTIME) {
+        Ok(time) => time.tv_sec().saturating_mul(1000).saturating_add(time.tv_nsec() / 1_000_000),
+        // Every Linux since 2.6.39 has it.
+        Err(_) => 0,
     }
 }
 

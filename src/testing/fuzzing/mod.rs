@@ -93,7 +93,7 @@ pub fn state(data: &[u8]) {
     let Some((time_ms, text)) = data.split_first_chunk() else { return };
     let (time_ms, Ok(text)) = (i64::from_le_bytes(*time_ms), std::str::from_utf8(text)) else { return };
     let json = match validate_state(text) {
-        Ok(json) => json,
+        Ok((json, _)) => json,
         Err(e) => return assert!(e.text.len() < 1000, "{} bytes of error", e.text.len()),
     };
     let mut message = BytesMut::new();
