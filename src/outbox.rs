@@ -300,7 +300,7 @@ impl Outbox {
         // Asked anew each time: the lane may go with the last state in it.
         while !self.has_room(1, cost + self.lane_cost(peripheral, conforms)) {
             let may_drop = self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST;
-            if !may_drop || !self.drop_oldest() {
+            if !self.drop_hopeless() && !(may_drop && self.drop_oldest()) {
                 self.counters.refused_full += 1;
                 let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
                 return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));

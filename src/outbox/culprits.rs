@@ -3,6 +3,7 @@
 use super::{
     Entry, From, Load, Outbox, SMALLEST_BATCH, Soonest, Verdict,
     flight::Unit,
+    lane::Lane,
     suspicion::{Blame, EXCUSED, Loss, Pause, STATES_OF_A_TOPIC, losses_enough},
 };
 use crate::{pacer::Permit, throttle::Throttle};
@@ -103,14 +104,12 @@ impl Outbox {
             let is_given_up = rest.failed(window, now, delivered);
             let what = format!("the connection ends whenever a state is sent on {topic}");
             let seconds = rest.length.as_secs_f64();
-            loss.culprit = Some(if is_given_up {
-                format!("{what}: all that wait are dropped")
-            } else {
-                format!("{what}: the next one is tried in {seconds} s")
-            });
+            let follows = if is_given_up { "those that were are dropped, and " } else { "" };
+            loss.culprit = Some(format!("{what}: {follows}the next one is tried in {seconds} s"));
             entry.parked.get_or_insert_with(|| Box::new(Pause::new(window, now, delivered)));
             if is_given_up {
-                self.give_up_lane(unit.lane);
+                let tried = self.change(unit.lane, |lane| std::mem::take(&mut lane.parked));
+                tried.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));
             }
             return is_given_up;
         }
@@ -142,12 +141,13 @@ impl Outbox {
         is_given_up
     }
 
-    /// Drops all that waits in a lane.
-    fn give_up_lane(&mut self, place: usize) {
-        let (waiting, parked) =
-            self.change(place, |lane| (std::mem::take(&mut lane.waiting), std::mem::take(&mut lane.parked)));
-        let mut entries: Vec<Entry> = waiting.into_iter().chain(parked).collect();
-        entries.sort_unstable_by_key(|entry| entry.id);
-        entries.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));
+    /// Drops a state of a topic that was tried often enough, where there is one. States that nothing is wrong with need not
+    /// wait for its sake.
+    pub(super) fn drop_hopeless(&mut self) -> bool {
+        let is_hopeless = |place: &&usize| self.lanes[**place].rest.is_some_and(|rest| rest.is_hopeless());
+        let Some(place) = self.suspects.iter().find(is_hopeless).copied() else { return false };
+        let hopeless = self.change(place, Lane::pop_oldest);
+        hopeless.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));
+        hopeless.is_some()
     }
 }

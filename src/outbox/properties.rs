@@ -1,18 +1,28 @@
 //! What holds for the outbox whatever happens, on a clock of the test's own.
 
 use super::{
-    tests::{limits, state_of},
+    tests::{breach, limits, state_of},
     *,
 };
 use crate::pacer::Rate;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What a state is to the broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Good,
+    /// Outside the schema.
+    Bad,
+    /// The connection ends when it comes.
+    Poison,
+}
+
 /// What may happen to an outbox.
 #[derive(Clone, Debug)]
 enum Step {
     /// States come in, of these lengths, for the device (0) or a peripheral.
-    Push { lane: usize, lengths: Vec<usize> },
+    Push { lane: usize, states: Vec<(usize, Kind)> },
     /// Time goes by.
     Wait { ms: u64 },
     /// The connection sends what it may.
@@ -26,8 +36,13 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
+    step_with(Just(Kind::Good).boxed())
+}
+
+fn step_with(kind: BoxedStrategy<Kind>) -> impl Strategy<Value = Step> {
+    let states = prop::collection::vec((2usize..3_000, kind), 1..40);
     prop_oneof![
-        4 => (0usize..3, prop::collection::vec(2usize..3_000, 1..40)).prop_map(|(lane, lengths)| Step::Push { lane, lengths }),
+        4 => (0usize..3, states).prop_map(|(lane, states)| Step::Push { lane, states }),
         3 => (0u64..8_000).prop_map(|ms| Step::Wait { ms }),
         4 => Just(Step::Send),
         3 => prop::collection::vec(0usize..20, 1..12).prop_map(|which| Step::Ack { which }),
@@ -52,6 +67,9 @@ struct World {
     /// The states that arrived, by topic, in order.
     arrived: BTreeMap<String, Vec<u64>>,
     accepted: BTreeSet<u64>,
+    kinds: BTreeMap<u64, Kind>,
+    /// How often the connection was closed for a state.
+    closed: usize,
     ended: BTreeMap<u64, Verdict>,
 }
 
@@ -68,17 +86,22 @@ impl World {
             arrivals: Vec::new(),
             arrived: BTreeMap::new(),
             accepted: BTreeSet::new(),
+            kinds: BTreeMap::new(),
+            closed: 0,
             ended: BTreeMap::new(),
         }
     }
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Push { lane, lengths } => {
-                for length in lengths {
-                    let state = "x".repeat(*length);
+            Step::Push { lane, states } => {
+                for (length, kind) in states {
+                    let json = "x".repeat(*length);
                     let peripheral = (*lane > 0).then(|| NAMES[*lane]);
-                    if let Ok(Taken { id, .. }) = self.outbox.push(state_of(peripheral, &state), self.now) {
+                    let breach = (*kind == Kind::Bad).then(breach);
+                    let state = NewState { breach, ..state_of(peripheral, &json) };
+                    if let Ok(Taken { id, .. }) = self.outbox.push(state, self.now) {
+                        self.kinds.insert(id, *kind);
                         assert!(self.accepted.insert(id), "an id given twice");
                     }
                 }
@@ -119,8 +142,21 @@ impl World {
             let bytes: usize = self.outbox.states(load).map(|entry| entry.json.len() + 39).sum();
             assert!(ids.len() == 1 || bytes < self.limits.merge, "{bytes} merged");
             assert!(ids.is_sorted());
+            assert!(ids.len() == 1 || ids.iter().all(|id| self.kinds[id] != Kind::Bad), "a bad one among others");
+            let is_poisoned = ids.iter().any(|id| self.kinds[id] == Kind::Poison);
             let topic = self.outbox.topic(load).to_owned();
             self.outbox.sent(load, Awaits::Ack(self.next_packet_id), bytes, self.now);
+            if is_poisoned {
+                // The broker has read what came before.
+                for (_, topic, ids) in std::mem::take(&mut self.under_way) {
+                    self.arrive(topic, ids);
+                }
+                self.closed += 1;
+                self.outbox.connection_lost(Blame::Anybody, self.now);
+                self.now += Duration::from_millis(200);
+                self.outbox.connected(self.now);
+                continue;
+            }
             self.under_way.push((self.next_packet_id, topic, ids));
             self.next_packet_id = self.next_packet_id.checked_add(1).unwrap_or(2);
         }
@@ -153,8 +189,9 @@ impl World {
         let counters = self.outbox.counters();
         assert!(self.outbox.bytes <= self.limits.bytes && counters.queued <= self.limits.states as u64);
         assert_eq!(counters.accepted, self.accepted.len() as u64);
-        assert_eq!(counters.accepted, counters.delivered + counters.dropped + counters.queued);
-        assert_eq!(counters.delivered + counters.dropped, self.ended.len() as u64);
+        let ended = counters.delivered + counters.dropped + counters.dropped_undeliverable;
+        assert_eq!(counters.accepted, ended + counters.queued);
+        assert_eq!(ended, self.ended.len() as u64);
         let waiting = self.under_way.len();
         assert!(waiting <= self.limits.in_flight, "{waiting} in flight");
     }
@@ -167,7 +204,7 @@ impl World {
                 self.ack(id);
             }
             self.hear();
-            if self.outbox.is_empty() {
+            if self.outbox.is_empty() || self.only_poison_is_left() {
                 break;
             }
             if let Err(when) = self.outbox.next(self.now) {
@@ -177,15 +214,24 @@ impl World {
             }
         }
         self.check();
-        assert!(self.outbox.is_empty());
-        assert_eq!(self.outbox.bytes, 0);
-        assert_eq!(self.ended.len(), self.accepted.len(), "a state without an end");
+        if !self.only_poison_is_left() {
+            assert!(self.outbox.is_empty());
+            assert_eq!(self.outbox.bytes, 0);
+            assert_eq!(self.ended.len(), self.accepted.len(), "a state without an end");
+        }
+    }
+
+    /// With nothing else that gets through it is tried for ever.
+    fn only_poison_is_left(&self) -> bool {
+        let is_poison = |id: &&u64| self.kinds[id] == Kind::Poison && !self.ended.contains_key(id);
+        let left = self.accepted.iter().filter(is_poison).count();
+        left > 0 && left as u64 == self.outbox.counters().queued
     }
 
     fn delivered_arrived(&self) {
         let arrived: BTreeSet<u64> = self.arrived.values().flatten().copied().collect();
         for (id, verdict) in &self.ended {
-            assert!(*verdict == Verdict::Dropped || arrived.contains(id), "{id} was called delivered");
+            assert!(*verdict != Verdict::Delivered || arrived.contains(id), "{id} was called delivered");
         }
     }
 
@@ -237,6 +283,45 @@ proptest! {
         world.finish();
         world.delivered_arrived();
         world.windows_hold();
+    }
+
+    /// Whatever the mix of good states, such as are outside the schema, and such as end the connection: only the last are
+    /// given up, and what is good arrives in order.
+    #[test]
+    fn bad_and_poisonous_states_harm_only_themselves(
+        limits in any_limits(),
+        steps in prop::collection::vec(step_with(prop_oneof![
+            90 => Just(Kind::Good), 7 => Just(Kind::Bad), 3 => Just(Kind::Poison)
+        ].boxed()), 1..40),
+    ) {
+        let mut world = World::new(limits);
+        for step in &steps {
+            // A broker acknowledges in the order of arrival.
+            match step {
+                Step::Ack { which } => world.take(&Step::Ack { which: vec![0; which.len()] }),
+                step => world.take(step),
+            }
+        }
+        world.finish();
+        world.delivered_arrived();
+        world.windows_hold();
+        for (id, verdict) in &world.ended {
+            let kind = world.kinds[id];
+            assert!((*verdict == Verdict::Undeliverable) <= (kind == Kind::Poison), "{id} is {kind:?} and was given up");
+            assert!((*verdict == Verdict::Delivered) <= (kind != Kind::Poison), "{id} was called delivered");
+        }
+        for ids in world.arrived.values() {
+            let mut last = BTreeMap::new();
+            let mut seen = BTreeSet::new();
+            for id in ids {
+                let last: &mut u64 = last.entry(world.kinds[id] == Kind::Bad).or_default();
+                assert!(seen.contains(id) || id > last, "{id} came for the first time after {last}");
+                *last = (*last).max(*id);
+                seen.insert(*id);
+            }
+        }
+        let poison = world.kinds.values().filter(|kind| **kind == Kind::Poison).count();
+        assert!(world.closed <= 30 * poison, "{} connections lost for {poison} states", world.closed);
     }
 
     /// On each topic no state overtakes an older one: what comes late has come before.

@@ -83,6 +83,11 @@ impl Pause {
         self.delivered = delivered;
         self.length = (self.length * 2).min(window * LONGEST_PAUSE);
         self.until = now + self.length;
+        self.is_hopeless()
+    }
+
+    /// Whether it was tried often enough.
+    pub fn is_hopeless(&self) -> bool {
         self.tries >= TRIES
     }
 
