@@ -142,6 +142,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "losant_device_set_when_full",
             "losant_device_set_max_in_flight",
             "losant_device_set_merge_limit",
+            "losant_device_set_strict",
             "losant_device_set_rate_limit",
             "losant_set_connect_limit",
         ],

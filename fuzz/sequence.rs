@@ -186,6 +186,7 @@ fn call(bytes: &mut Bytes) {
             37 => losant_device_set_when_full(device, bytes.int()),
             38 => {
                 check(losant_device_set_merge_limit(device, (bytes.int() as u32).wrapping_mul(512)));
+                check(losant_device_set_strict(device, bytes.byte() & 1 == 1));
                 losant_device_set_max_in_flight(device, bytes.int() as u32)
             }
             39 => losant_device_set_rate_limit(device, bytes.int() as u32, bytes.int() as u32, bytes.int() as u32),

@@ -486,9 +486,12 @@ typedef struct {
 /**
  * Reads a time as Losant writes it, for the `$date` values in command payloads.
  *
- * Accepted: ISO 8601 text with "Z", "±HH:MM", "±HHMM", "±HH" or no offset (then UTC), with or without JSON quotes; a
- * number of milliseconds since 1970; and the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong":
- * "1464743391145"}} and {"$numberLong": "…"}.
+ * Accepted, with or without JSON quotes: ISO 8601 dates (calendar, week or day of the year, basic or extended; a month, week
+ * or year alone is its first day; years with a sign), alone or with a time behind "T" or a space (fractions of any length,
+ * 24:00, leap seconds) and an offset ("Z", ±hh, ±hhmm, ±hh:mm, ±hh:mm:ss; none is UTC), behind it a zone's name in brackets;
+ * or a number of milliseconds since 1970. But 4, 7 or 8 digits alone are YYYY, YYYYDDD or YYYYMMDD, and + with 6 digits is a
+ * year. Also the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong": "1464743391145"}} and
+ * {"$numberLong": "…"}.
  *
  * @param text UTF-8, NUL-terminated; not kept
  * @param time_ms receives milliseconds since 1970 (UTC)
@@ -808,6 +811,23 @@ losant_status losant_device_set_merge_limit(losant_device *device,
                                             uint32_t max_bytes);
 
 /**
+ * Sets whether states that Losant's schema does not allow are refused. It allows attributes whose names have 1 to 255 of the
+ * characters 0-9 a-z A-Z _ - and whose values are true, false, finite numbers, or strings of at most 65,536 bytes without
+ * half surrogate pairs. What Losant does with others is not documented; one of them in an array may cost the others.
+ *
+ * By default they are accepted, as by Losant's other clients: each goes in a message of its own, behind those that nothing
+ * is wrong with, and each attribute is warned of once in the log. The same is done where `meta` holds what some JSON parsers
+ * do not read.
+ *
+ * @param device the device, not connecting or connected
+ * @param strict true: losant_device_send_state and losant_device_send return LOSANT_ERR_INVALID_STATE for them, and the log
+ * names the attribute and the rule
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_set_strict(losant_device *device,
+                                       bool strict);
+
+/**
  * Sets the rate limit. The defaults are Losant's own: a device that exceeds them is disconnected, and banned for 30
  * seconds and more. A message counts until a window after it is known to have arrived, on whatever connection; states
  * that were sent again count again.
@@ -1053,7 +1073,8 @@ typedef struct {
      */
     uint64_t refused_closing;
     /**
-     * States not accepted for what they are: no JSON, no object, too large, or an argument out of range.
+     * States not accepted for what they are: no JSON, no object, too large, an argument out of range, a time that Losant
+     * ignores, or, after losant_device_set_strict, outside the schema.
      */
     uint64_t refused_invalid;
     /**
@@ -1132,10 +1153,13 @@ losant_status losant_device_stats(const losant_device *device,
  * @param json the state: a JSON object of attribute names and values, UTF-8, NUL-terminated, at most 262,106 bytes; copied
  * as it is
  * @param time_ms when it was measured: 0 now, positive milliseconds since 1970 (UTC), negative that many milliseconds ago.
- * With 0 and negative values the time is right even if the system clock is set only later.
+ * With 0 and negative values the time is right even if the system clock is set only later. With 0 each state of a topic gets a
+ * time of its own, at most 1,000 ms late; times that you give are never changed.
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
- * LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_OUTBOX_FULL if the outbox is full
- * and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_drain
+ * LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_INVALID_STATE after
+ * losant_device_set_strict; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_INVALID_TIME for a time that Losant ignores: before the year 2000
+ * or behind 9999, over 30 days ago, and where the system clock can be right, over a day ahead of it; LOSANT_ERR_OUTBOX_FULL if
+ * the outbox is full and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_drain
  */
 losant_status losant_device_send_state(losant_device *device,
                                        const char *json,

@@ -112,13 +112,8 @@ impl Device {
         let mut outbox = self.engine.outbox.lock();
         let CheckedState { json, extra, breach } = checked.inspect_err(|_| outbox.count_invalid())?;
         let stamp = Stamp::new(state.time_ms, now);
-        let new = NewState {
-            peripheral: state.peripheral_id,
-            json,
-            extra: extra.as_deref(),
-            stamp,
-            breach: breach.as_ref(),
-        };
+        let new =
+            NewState { peripheral: state.peripheral_id, json, extra: extra.as_deref(), stamp, breach: breach.as_ref() };
         let Taken { id, dropped, warn } = outbox.push(new, now.instant)?;
         accepted(id);
         drop(outbox);

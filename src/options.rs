@@ -1,7 +1,7 @@
 //! How a device connects and what it keeps, with the defaults.
 
 use crate::{
-    outbox::{Limits, WhenFull},
+    outbox::{Limits, WINDOW, WhenFull},
     pacer::Rate,
     payload::MAX_PAYLOAD,
     status::{Error, Status::*},
@@ -52,9 +52,6 @@ pub(crate) struct Options {
 
 /// Longest time that a setter takes, in milliseconds: a day.
 pub(crate) const DAY_MS: u64 = 86_400_000;
-
-/// The length of the platform's throttle window.
-const WINDOW: Duration = Duration::from_secs(15);
 
 impl Default for Options {
     fn default() -> Self {

@@ -30,14 +30,14 @@ use crate::{
 use flight::{Flight, Unit};
 use lane::{Lane, Newest};
 use outcome::Outcomes;
-use suspicion::{DOUBTFUL, Pause};
-use warned::Warned;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque, vec_deque},
     slice,
     sync::Arc,
     time::{Duration, Instant},
 };
+use suspicion::{DOUBTFUL, Pause};
+use warned::Warned;
 
 /// How many states took which way, since the device was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -141,6 +141,9 @@ enum From {
     /// At this place of those that are kept back.
     Parked(usize),
 }
+
+/// The length of the platform's throttle window.
+pub(crate) const WINDOW: Duration = Duration::from_secs(15);
 
 /// A connection that breaks under large messages gets smaller ones, down to this, so that a bad link still moves.
 const SMALLEST_BATCH: usize = 4 * 1024;
@@ -300,7 +303,7 @@ impl Outbox {
         // Asked anew each time: the lane may go with the last state in it.
         while !self.has_room(1, cost + self.lane_cost(peripheral, conforms)) {
             let may_drop = self.limits.when_full == WhenFull::LOSANT_WHEN_FULL_DROP_OLDEST;
-            if !self.drop_hopeless() && !(may_drop && self.drop_oldest()) {
+            if !(self.drop_hopeless() || may_drop && self.drop_oldest()) {
                 self.counters.refused_full += 1;
                 let why = format!("the outbox is full: {} states, {} bytes", self.counters.queued, self.bytes);
                 return Err(Error::new(LOSANT_ERR_OUTBOX_FULL, why));
@@ -313,7 +316,7 @@ impl Outbox {
             id: self.last_id,
             json: json.into(),
             extra: extra.map(Into::into),
-            stamp: stamp.after(&mut self.lanes[lane].newest.boot_ms),
+            stamp: stamp.after(&mut self.lanes[lane].newest.boot_us),
             accepted: now,
             resend: false,
             losses: 0,
@@ -393,7 +396,7 @@ impl Outbox {
         if place > 0 && lane.is_unused() {
             self.places[usize::from(lane.conforms)].remove(&lane.id);
             self.bytes -= Lane::cost(&lane.id);
-            self.newest.boot_ms = self.newest.boot_ms.max(lane.newest.boot_ms);
+            self.newest.boot_us = self.newest.boot_us.max(lane.newest.boot_us);
             self.newest.wall_ms = self.newest.wall_ms.max(lane.newest.wall_ms);
             *lane = Lane::new("", true);
             self.unused.push(place);
@@ -509,7 +512,8 @@ impl Outbox {
         let behind = self.waiting.range(self.served + 1..);
         for place in behind.chain(self.waiting.range(..=self.served)).copied() {
             let lane = &self.lanes[place];
-            let overdue = || lane.last_sent.is_none_or(|last| last + self.window() / OVERDUE <= now);
+            let waits_since = || lane.last_sent.max(lane.waiting.front().map(|front| front.accepted));
+            let overdue = || waits_since().is_some_and(|since| since + self.window() / OVERDUE <= now);
             let is_one = match which {
                 Which::Conforming => lane.conforms,
                 Which::Others => !lane.conforms,
@@ -540,9 +544,10 @@ impl Outbox {
         self.batch.min(self.link_batch).min(self.limits.merge)
     }
 
-    /// The longer of the throttle's windows.
+    /// The longer of the throttle's windows, or where there is no throttle, the platform's.
     fn window(&self) -> Duration {
-        self.limits.per_topic.window.max(self.limits.per_connection.window)
+        let rates = [self.limits.per_topic, self.limits.per_connection].into_iter();
+        rates.filter(|rate| rate.messages > 0).map(|rate| rate.window).max().unwrap_or(WINDOW)
     }
 
     /// To be called before a message is made: settles the times of its states. `false` if some were dropped because the
@@ -551,13 +556,13 @@ impl Outbox {
         let lane = &mut self.lanes[load.lane];
         let mut any_ignored = false;
         let newest = &mut lane.newest.wall_ms;
-        let mut settle = |entry: &mut Entry| {
+        let settle = |entry: &mut Entry| {
             entry.stamp = entry.stamp.settle(newest, now);
             any_ignored |= entry.stamp.is_ignored(now);
         };
         match load.from {
             From::Front => lane.waiting.range_mut(..load.states).for_each(settle),
-            From::Parked(at) => lane.parked.get_mut(at).into_iter().for_each(|entry| settle(entry)),
+            From::Parked(at) => lane.parked.get_mut(at).into_iter().for_each(settle),
         }
         if any_ignored {
             // Taken out and put back in one go, so that the lane does not go in between.

@@ -56,7 +56,8 @@ pub struct Stats {
     pub refused_outbox_full: u64,
     /// States not accepted after losant_device_drain (LOSANT_ERR_CLOSING).
     pub refused_closing: u64,
-    /// States not accepted for what they are: no JSON, no object, too large, or an argument out of range.
+    /// States not accepted for what they are: no JSON, no object, too large, an argument out of range, a time that Losant
+    /// ignores, or, after losant_device_set_strict, outside the schema.
     pub refused_invalid: u64,
     /// States in the outbox now.
     pub queued: u64,

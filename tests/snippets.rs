@@ -18,6 +18,7 @@ const PRELUDE: &str = "#define _POSIX_C_SOURCE 200809L
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 ";
 

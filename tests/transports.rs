@@ -2,7 +2,7 @@
 
 use crate::support::{
     Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET, broker::free_port, certificates::Authority,
-    command_topic, fake_broker::listen, tls_server,
+    command_topic, fake_broker::listen, recent_ms, tls_server,
 };
 use losant::{Device, Event, EventType::*, Stage, Stage::*, Status::*, Transport::*};
 use socket2::{Domain, Socket, Type};
@@ -45,7 +45,8 @@ fn device_of(broker: &Broker, listener: Listener, port: u16) -> Device {
 fn round_trip(broker: &Broker, device: &Device, size: usize) {
     let mut observer = broker.subscriber();
     let state = format!("{{\"filler\":\"{}\"}}", "x".repeat(size));
-    device.send_state(&state, 1_464_743_391_145).unwrap();
+    let time_ms = recent_ms();
+    device.send_state(&state, time_ms).unwrap();
     let (told, heard) = mpsc::channel();
     let payload = format!("\"{}\"", "y".repeat(size.min(40_000)));
     device.add_observer(LOSANT_EVENT_COMMAND, move |device, event| {
@@ -60,7 +61,7 @@ fn round_trip(broker: &Broker, device: &Device, size: usize) {
     let turning = device.clone();
     let loop_thread = thread::spawn(move || turning.connect_blocking());
     connected.recv().unwrap();
-    assert_eq!(observer.next().text(), format!("{{\"time\":1464743391145,\"data\":{state}}}"));
+    assert_eq!(observer.next().text(), format!("{{\"time\":{time_ms},\"data\":{state}}}"));
     broker.command(&format!("{{\"name\":\"go\",\"payload\":{payload}}}"));
     let Event::Command { command, topic, .. } = heard.recv().unwrap() else { panic!("not a command") };
     assert_eq!((command.name.as_str(), topic.to_string()), ("go", command_topic()));

@@ -310,7 +310,7 @@ fn command(
         log::warn!("{id}: ignored a message on {:?}, which was not subscribed", excerpt(topic));
         return None;
     }
-    match decode_command(message, cx.now.wall_ms) {
+    match decode_command(message, cx.now.wall_ms()) {
         Ok(command) => {
             history.counts.commands += 1;
             if !cx.commands_wanted {

@@ -149,6 +149,12 @@ impl Device {
         self.set_limit(|limits| limits.merge = bytes as usize)
     }
 
+    /// Whether states outside the platform's schema are refused with `LOSANT_ERR_INVALID_STATE`; by default they are accepted,
+    /// warned of once for each attribute, and sent alone, behind others.
+    pub fn set_strict(&self, strict: bool) -> Result<(), Error> {
+        self.set_limit(|limits| limits.strict = strict)
+    }
+
     /// The broker's throttle: at most so many messages on one topic, and on the whole connection, within any window of
     /// `window_ms`. Up to 100,000 messages, 0 for no limit; 1 ms to a day. The defaults are Losant's: 30, 300, 15,000.
     pub fn set_rate_limit(&self, per_topic: u32, per_connection: u32, window_ms: u64) -> Result<(), Error> {

@@ -30,9 +30,12 @@ pub extern "C" fn losant_status_string(status: c_int) -> *const c_char {
 
 /// Reads a time as Losant writes it, for the `$date` values in command payloads.
 ///
-/// Accepted: ISO 8601 text with "Z", "±HH:MM", "±HHMM", "±HH" or no offset (then UTC), with or without JSON quotes; a
-/// number of milliseconds since 1970; and the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong":
-/// "1464743391145"}} and {"$numberLong": "…"}.
+/// Accepted, with or without JSON quotes: ISO 8601 dates (calendar, week or day of the year, basic or extended; a month, week
+/// or year alone is its first day; years with a sign), alone or with a time behind "T" or a space (fractions of any length,
+/// 24:00, leap seconds) and an offset ("Z", ±hh, ±hhmm, ±hh:mm, ±hh:mm:ss; none is UTC), behind it a zone's name in brackets;
+/// or a number of milliseconds since 1970. But 4, 7 or 8 digits alone are YYYY, YYYYDDD or YYYYMMDD, and + with 6 digits is a
+/// year. Also the extended JSON objects {"$date": any of these}, {"$date": {"$numberLong": "1464743391145"}} and
+/// {"$numberLong": "…"}.
 ///
 /// @param text UTF-8, NUL-terminated; not kept
 /// @param time_ms receives milliseconds since 1970 (UTC)

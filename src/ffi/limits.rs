@@ -71,6 +71,23 @@ pub extern "C" fn losant_device_set_merge_limit(device: *mut losant_device, max_
     guard("losant_device_set_merge_limit", || handle::find(device)?.set_merge_limit(max_bytes))
 }
 
+/// Sets whether states that Losant's schema does not allow are refused. It allows attributes whose names have 1 to 255 of the
+/// characters 0-9 a-z A-Z _ - and whose values are true, false, finite numbers, or strings of at most 65,536 bytes without
+/// half surrogate pairs. What Losant does with others is not documented; one of them in an array may cost the others.
+///
+/// By default they are accepted, as by Losant's other clients: each goes in a message of its own, behind those that nothing
+/// is wrong with, and each attribute is warned of once in the log. The same is done where `meta` holds what some JSON parsers
+/// do not read.
+///
+/// @param device the device, not connecting or connected
+/// @param strict true: losant_device_send_state and losant_device_send return LOSANT_ERR_INVALID_STATE for them, and the log
+/// names the attribute and the rule
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub extern "C" fn losant_device_set_strict(device: *mut losant_device, strict: bool) -> Status {
+    guard("losant_device_set_strict", || handle::find(device)?.set_strict(strict))
+}
+
 /// Sets the rate limit. The defaults are Losant's own: a device that exceeds them is disconnected, and banned for 30
 /// seconds and more. A message counts until a window after it is known to have arrived, on whatever connection; states
 /// that were sent again count again.

@@ -21,10 +21,13 @@ use std::{ffi::c_char, ptr, slice};
 /// @param json the state: a JSON object of attribute names and values, UTF-8, NUL-terminated, at most 262,106 bytes; copied
 /// as it is
 /// @param time_ms when it was measured: 0 now, positive milliseconds since 1970 (UTC), negative that many milliseconds ago.
-/// With 0 and negative values the time is right even if the system clock is set only later.
+/// With 0 and negative values the time is right even if the system clock is set only later. With 0 each state of a topic gets a
+/// time of its own, at most 1,000 ms late; times that you give are never changed.
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
-/// LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_OUTBOX_FULL if the outbox is full
-/// and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_drain
+/// LOSANT_ERR_INVALID_JSON; LOSANT_ERR_NOT_AN_OBJECT; LOSANT_ERR_INVALID_STATE after
+/// losant_device_set_strict; LOSANT_ERR_TOO_LARGE; LOSANT_ERR_INVALID_TIME for a time that Losant ignores: before the year 2000
+/// or behind 9999, over 30 days ago, and where the system clock can be right, over a day ahead of it; LOSANT_ERR_OUTBOX_FULL if
+/// the outbox is full and was told to refuse the newest; LOSANT_ERR_CLOSING after losant_device_drain
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn losant_device_send_state(
     device: *mut losant_device,

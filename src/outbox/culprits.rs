@@ -7,7 +7,7 @@ use super::{
     suspicion::{Blame, EXCUSED, Loss, Pause, STATES_OF_A_TOPIC, losses_enough},
 };
 use crate::{pacer::Permit, throttle::Throttle};
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 impl Outbox {
     /// The next message that may end the connection.
@@ -91,6 +91,7 @@ impl Outbox {
     /// The connection ended with nothing else under way than this: what follows. Whether it is given up.
     fn lost_alone(&mut self, unit: &mut Unit, now: Instant, loss: &mut Loss) -> bool {
         let (window, delivered) = (self.window(), self.deliveries);
+        let own = self.lanes[0].id.clone();
         let lane = &mut self.lanes[unit.lane];
         // It was tried, or is one of many and half as many go next time.
         loss.excused = unit.alone;
@@ -104,16 +105,21 @@ impl Outbox {
             let is_given_up = rest.failed(window, now, delivered);
             let what = format!("the connection ends whenever a state is sent on {topic}");
             let seconds = rest.length.as_secs_f64();
-            let follows = if is_given_up { "those that were are dropped, and " } else { "" };
-            loss.culprit = Some(format!("{what}: {follows}the next one is tried in {seconds} s"));
             entry.parked.get_or_insert_with(|| Box::new(Pause::new(window, now, delivered)));
+            let is_own = lane.id == own;
+            let follows = match (is_given_up, is_own) {
+                (false, _) => "",
+                (true, true) => "those that were are dropped, and ",
+                (true, false) => "all that wait are dropped, and ",
+            };
+            loss.culprit = Some(format!("{what}: {follows}the next one is tried in {seconds} s"));
             if is_given_up {
-                let tried = self.change(unit.lane, |lane| std::mem::take(&mut lane.parked));
-                tried.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));
+                self.give_up(unit.lane, is_own);
             }
             return is_given_up;
         }
-        let what = format!("the connection ends whenever this is sent: state {} of {} bytes on {topic}", entry.id, unit.bytes);
+        let what =
+            format!("the connection ends whenever this is sent: state {} of {} bytes on {topic}", entry.id, unit.bytes);
         let (length, is_given_up) = match &mut entry.parked {
             Some(pause) => {
                 let is_given_up = pause.failed(window, now, delivered);
@@ -139,6 +145,19 @@ impl Outbox {
             format!("{what}; it is tried again in {} s", length.as_secs_f64())
         });
         is_given_up
+    }
+
+    /// Drops what was tried on a topic that is given up. Where it is a peripheral's, which most likely is none any more, also
+    /// what waits.
+    fn give_up(&mut self, place: usize, only_tried: bool) {
+        let given_up = self.change(place, |lane| {
+            let waiting = if only_tried { VecDeque::new() } else { std::mem::take(&mut lane.waiting) };
+            let mut given_up = std::mem::take(&mut lane.parked);
+            given_up.extend(waiting);
+            given_up.sort_unstable_by_key(|entry| entry.id);
+            given_up
+        });
+        given_up.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));
     }
 
     /// Drops a state of a topic that was tried often enough, where there is one. States that nothing is wrong with need not

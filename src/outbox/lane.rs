@@ -40,10 +40,10 @@ pub(super) struct Lane {
     pub newest: Newest,
 }
 
-/// The newest times that the library gave to states of a topic, in milliseconds.
+/// The newest times that the library gave to states of a topic.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Newest {
-    pub boot_ms: Option<i64>,
+    pub boot_us: Option<i64>,
     pub wall_ms: Option<i64>,
 }
 

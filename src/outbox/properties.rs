@@ -51,7 +51,6 @@ fn step_with(kind: BoxedStrategy<Kind>) -> impl Strategy<Value = Step> {
     ]
 }
 
-const WINDOW: Duration = Duration::from_secs(15);
 const NAMES: [&str; 3] = ["own", "first", "second"];
 
 /// The world around one outbox: a clock, and the platform that counts what arrives.

@@ -74,11 +74,13 @@ const TOO_DEEP: &str = "it is nested deeper than JSON parsers read";
 
 fn name_rule(json: &str) -> Option<&'static str> {
     let allowed = |name: &[u8]| {
-        (1..=MAX_NAME).contains(&name.len()) && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+        (1..=MAX_NAME).contains(&name.len())
+            && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
     let bare = json.as_bytes().get(1..json.len().saturating_sub(1)).unwrap_or_default();
     // Most are; the others may be so with escapes.
-    let is_allowed = allowed(bare) || bare.contains(&b'\\') && json_string(json).is_some_and(|name| allowed(name.as_bytes()));
+    let is_allowed =
+        allowed(bare) || bare.contains(&b'\\') && json_string(json).is_some_and(|name| allowed(name.as_bytes()));
     (!is_allowed).then_some(BAD_NAME)
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn check_time(time_ms: i64, now: Now) -> Result<(), Error> {
     } else if time_ms >= YEAR_10000_MS {
         Some("is behind the year 9999: it seems to be in micro- or nanoseconds, not milliseconds".to_owned())
     } else if time_ms > 0 && now.wall_is_plausible() && is_ignored(time_ms, now) {
-        let difference = time_ms.saturating_sub(now.wall_ms);
+        let difference = time_ms.saturating_sub(now.wall_ms());
         let days = difference.unsigned_abs() / DAY_MS.unsigned_abs();
         Some(format!("is {days} days {} the clock", if difference < 0 { "behind" } else { "ahead of" }))
     } else {
@@ -39,7 +39,7 @@ pub(crate) fn check_time(time_ms: i64, now: Now) -> Result<(), Error> {
 
 /// Whether the platform ignores a state of this time, milliseconds since 1970, if the clock is right.
 pub(super) fn is_ignored(wall_ms: i64, now: Now) -> bool {
-    wall_ms < now.wall_ms.saturating_sub(OLDEST_MS) || wall_ms > now.wall_ms.saturating_add(AHEAD_MS)
+    wall_ms < now.wall_ms().saturating_sub(OLDEST_MS) || wall_ms > now.wall_ms().saturating_add(AHEAD_MS)
 }
 
 #[cfg(test)]
@@ -60,7 +60,8 @@ mod tests {
             assert_eq!(status(bad, wrong), Ok(()), "{bad}");
         }
         let (seconds, micro, nano) = (wall_ms / 1000, wall_ms * 1000, wall_ms * 1_000_000);
-        for nonsense in [1, seconds, micro, nano, i64::MAX, i64::MIN, -wall_ms - 5_000, -OLDEST_MS - 1, 946_684_799_999] {
+        for nonsense in [1, seconds, micro, nano, i64::MAX, i64::MIN, -wall_ms - 5_000, -OLDEST_MS - 1, 946_684_799_999]
+        {
             for now in [right, wrong] {
                 assert_eq!(status(nonsense, now), Err(LOSANT_ERR_INVALID_TIME), "{nonsense}");
             }

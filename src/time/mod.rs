@@ -13,7 +13,7 @@ pub(crate) use text::json_time;
 pub use text::parse_time;
 
 use nix::time::{ClockId, clock_gettime};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// No state was ever taken before this library was built, so a wall clock that says so is wrong. A day is forgiven to
 /// the clock of the machine that built it.
@@ -24,41 +24,41 @@ const BUILT_MS: i64 = parse_decimal(env!("LOSANT_BUILT_MS")) - 86_400_000;
 pub(crate) struct Now {
     /// For timers.
     pub instant: Instant,
-    /// Milliseconds since boot, suspend included, for the ages of states.
-    pub boot_ms: i64,
-    /// Milliseconds since 1970, for timestamps; wrong on a device whose clock has not been set yet.
-    pub wall_ms: i64,
+    /// Microseconds since boot, suspend included, for the ages of states.
+    pub boot_us: i64,
+    /// Microseconds since 1970; wrong on a device whose clock has not been set yet.
+    pub wall_us: i64,
 }
 
 impl Now {
     pub fn read() -> Self {
-        Now { instant: Instant::now(), boot_ms: boot_ms(), wall_ms: wall_ms() }
+        let boot_us = read_us(ClockId::CLOCK_BOOTTIME);
+        // After the time since boot: what is computed of both later is never before the call.
+        Now { instant: Instant::now(), boot_us, wall_us: read_us(ClockId::CLOCK_REALTIME) }
     }
 
     /// The moment at which the clocks say so.
     #[cfg(test)]
     pub fn at(wall_ms: i64, boot_ms: i64) -> Self {
-        Now { instant: Instant::now(), boot_ms, wall_ms }
+        Now { instant: Instant::now(), boot_us: boot_ms * 1000, wall_us: wall_ms * 1000 }
+    }
+
+    /// Milliseconds since 1970, for timestamps.
+    pub fn wall_ms(&self) -> i64 {
+        self.wall_us / 1000
     }
 
     /// Whether the wall clock can be right.
     pub fn wall_is_plausible(&self) -> bool {
-        self.wall_ms >= BUILT_MS
+        self.wall_ms() >= BUILT_MS
     }
 }
 
-/// The monotonic clock of Rust stands still while the system is suspended.
-fn boot_ms() -> i64 {
-    match clock_gettime(ClockId::CLOCK_BOOTTIME) {
-        Ok(time) => time.tv_sec().saturating_mul(1000).saturating_add(time.tv_nsec() / 1_000_000),
-        // Every Linux since 2.6.39 has it.
-        Err(_) => 0,
-    }
-}
-
-fn wall_ms() -> i64 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
-        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+/// What a clock says, in microseconds.
+fn read_us(clock: ClockId) -> i64 {
+    match clock_gettime(clock) {
+        Ok(time) => time.tv_sec().saturating_mul(1_000_000).saturating_add(time.tv_nsec() / 1000),
+        // Every Linux since 2.6.39 has both.
         Err(_) => 0,
     }
 }

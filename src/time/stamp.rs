@@ -7,16 +7,16 @@ use super::{
 
 /// By how much a time that the library gives is moved at most, so that no two states of a topic have the same: the platform
 /// keeps one value for an attribute and a millisecond. A second is as many states as it has milliseconds.
-const MAX_SHIFT_MS: i64 = 1_000;
+const MAX_SHIFT: i64 = 1_000;
 
 /// When a state was taken, kept in the form that stays true while the state waits, whatever the wall clock does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stamp {
     /// Milliseconds since 1970: by the caller, or by the clock as it was when the state was first sent.
     Wall(i64),
-    /// At that time of the clock that runs from boot, through suspend, and cannot be set; in milliseconds. `now`: the caller
-    /// gave no time, so that the library is free to make it distinct from others.
-    Boot { ms: i64, now: bool },
+    /// At that time of the clock that runs from boot, through suspend, and cannot be set; in microseconds. `free`: the caller
+    /// gave no time, so the library may make it distinct from others.
+    Boot { us: i64, free: bool },
 }
 
 impl Stamp {
@@ -25,24 +25,25 @@ impl Stamp {
         if time_ms > 0 {
             Stamp::Wall(time_ms)
         } else {
-            Stamp::Boot { ms: now.boot_ms.saturating_add(time_ms), now: time_ms == 0 }
+            Stamp::Boot { us: now.boot_us.saturating_add(time_ms.saturating_mul(1000)), free: time_ms == 0 }
         }
     }
 
-    /// The same, later than the one before where the library is free to choose. `newest` is the newest of the topic.
+    /// The same, at least a millisecond later than the one before where the library is free to choose. `newest`: of the
+    /// topic, in microseconds.
     pub fn after(self, newest: &mut Option<i64>) -> Self {
         match self {
-            Stamp::Boot { ms, now: true } => Stamp::Boot { ms: grow(ms, newest), now: true },
+            Stamp::Boot { us, free: true } => Stamp::Boot { us: grow(us, newest, 1000), free: true },
             stamp => stamp,
         }
     }
 
-    /// Becomes wall time, if the clock can be right by now. `newest` is the newest of the topic.
+    /// Becomes wall time, if the clock can be right by now. `newest`: of the topic, in milliseconds.
     pub fn settle(self, newest: &mut Option<i64>, now: Now) -> Self {
         match self {
-            Stamp::Boot { ms, now: free } if now.wall_is_plausible() => {
-                let wall = now.wall_ms.saturating_sub(now.boot_ms.saturating_sub(ms));
-                Stamp::Wall(if free { grow(wall, newest) } else { wall })
+            Stamp::Boot { us, free } if now.wall_is_plausible() => {
+                let wall_ms = now.wall_us.saturating_sub(now.boot_us.saturating_sub(us)).div_euclid(1000);
+                Stamp::Wall(if free { grow(wall_ms, newest, 1) } else { wall_ms })
             }
             stamp => stamp,
         }
@@ -54,7 +55,7 @@ impl Stamp {
         match self {
             Stamp::Wall(ms) => ms,
             // 0 would mean 1970 to the platform, so the youngest age is one millisecond.
-            Stamp::Boot { ms, .. } => now.boot_ms.saturating_sub(ms).max(1).saturating_neg(),
+            Stamp::Boot { us, .. } => age_ms(us, now).max(1).saturating_neg(),
         }
     }
 
@@ -62,17 +63,22 @@ impl Stamp {
     pub fn is_ignored(self, now: Now) -> bool {
         match self {
             Stamp::Wall(ms) => now.wall_is_plausible() && judge::is_ignored(ms, now),
-            Stamp::Boot { ms, .. } => now.boot_ms.saturating_sub(ms) > OLDEST_MS,
+            Stamp::Boot { us, .. } => age_ms(us, now) > OLDEST_MS,
         }
     }
 }
 
-/// Later than the newest one, but by [`MAX_SHIFT_MS`] at most. Where the newest is further ahead, the clock has been set back.
-fn grow(ms: i64, newest: &mut Option<i64>) -> i64 {
-    let limit = ms.saturating_add(MAX_SHIFT_MS);
+fn age_ms(boot_us: i64, now: Now) -> i64 {
+    now.boot_us.saturating_sub(boot_us) / 1000
+}
+
+/// A step later than the newest one, but by [`MAX_SHIFT`] steps at most. Where the newest is further ahead, the clock has
+/// been set back.
+fn grow(time: i64, newest: &mut Option<i64>, step: i64) -> i64 {
+    let limit = time.saturating_add(MAX_SHIFT * step);
     let grown = match *newest {
-        Some(newest) if newest <= limit => ms.max(newest.saturating_add(1).min(limit)),
-        _ => ms,
+        Some(newest) if newest <= limit => time.max(newest.saturating_add(step).min(limit)),
+        _ => time,
     };
     *newest = Some(grown);
     grown
@@ -91,7 +97,7 @@ mod tests {
         let stamp = Stamp::new(time_ms, call).after(&mut boot).settle(&mut wall, first);
         // The platform takes a negative time from its own clock, which is right.
         let record = |stamp: Stamp, now: Now| match stamp.time_ms(now) {
-            relative if relative < 0 => now.boot_ms + TRUE_OFFSET + relative,
+            relative if relative < 0 => now.boot_us / 1000 + TRUE_OFFSET + relative,
             time => time,
         };
         [record(stamp, first), record(stamp.settle(&mut wall, again), again)]
@@ -117,12 +123,12 @@ mod tests {
                     let truth = boot + TRUE_OFFSET + time_ms;
                     let first = Now::at(boot + wait + TRUE_OFFSET, boot + wait);
                     // A day later, with a clock that is wrong again.
-                    let again = Now::at(first.wall_ms + 24 * HOUR_MS + wrong, first.boot_ms + 24 * HOUR_MS);
+                    let again = Now::at(first.wall_ms() + 24 * HOUR_MS + wrong, boot + wait + 24 * HOUR_MS);
                     for record in recorded(time_ms, [call, first, again]) {
                         assert!((record - truth).abs() <= 50, "{time_ms}, wrong by {wrong}, after {wait}: {record}");
                     }
                     // Never set: the age is told.
-                    let unset = Now::at(7_000, first.boot_ms);
+                    let unset = Now::at(7_000, boot + wait);
                     let [record, later] = recorded(time_ms, [call, unset, again]);
                     assert!((record - truth).abs() <= 50, "{time_ms}, unset, after {wait}: {record}");
                     let right_later = wrong == 0 || !again.wall_is_plausible();
@@ -135,7 +141,7 @@ mod tests {
     #[test]
     fn a_callers_time_is_never_touched() {
         let now = Now::at(TRUE_OFFSET, 5);
-        let (mut boot, mut wall) = (Some(5), Some(TRUE_OFFSET + 5));
+        let (mut boot, mut wall) = (Some(5_000), Some(TRUE_OFFSET + 5));
         for time_ms in [1, TRUE_OFFSET, i64::MAX] {
             let stamp = Stamp::new(time_ms, now).after(&mut boot).settle(&mut wall, now);
             assert_eq!(stamp, Stamp::Wall(time_ms));
@@ -158,17 +164,17 @@ mod tests {
                 times.push(time);
             }
             assert!(times.is_sorted_by(|a, b| a < b));
-            assert!(times[899] - times[0] <= 9 + MAX_SHIFT_MS);
+            assert!(times[899] - times[0] <= 9 + MAX_SHIFT);
         }
     }
 
     #[test]
     fn the_shift_is_bounded_and_a_clock_that_is_set_back_is_followed() {
         let mut newest = None;
-        let times: Vec<i64> = (0..3_000).map(|_| grow(10_000, &mut newest)).collect();
-        assert!(times.is_sorted() && times[2_999] == 10_000 + MAX_SHIFT_MS);
-        assert_eq!(grow(5_000, &mut newest), 5_000);
-        assert_eq!(grow(5_000, &mut newest), 5_001);
+        let times: Vec<i64> = (0..3_000).map(|_| grow(10_000, &mut newest, 1)).collect();
+        assert!(times.is_sorted() && times[2_999] == 10_000 + MAX_SHIFT);
+        assert_eq!(grow(5_000, &mut newest, 1), 5_000);
+        assert_eq!(grow(5_000, &mut newest, 1), 5_001);
     }
 
     #[test]

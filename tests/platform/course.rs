@@ -1,10 +1,13 @@
 //! One device at one simulator, and all that must hold in the end.
 
-use losant::{Device, Event, EventType, State};
-use losant_simulator::{Config, DeviceConfig, Simulator};
+use losant::{Device, Event, EventType, State, Status};
+use losant_simulator::{Cause, Config, DeviceConfig, Offence, Simulator};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -18,6 +21,16 @@ struct Connects {
     changed: Condvar,
 }
 
+/// What a state is to the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Good,
+    /// Outside the schema: it is refused, and with it whatever shares its message.
+    Bad,
+    /// For a device that is no peripheral: the connection is closed.
+    Poison,
+}
+
 /// When a state may say that it was measured.
 type Times = std::ops::RangeInclusive<i64>;
 
@@ -25,8 +38,10 @@ pub struct Course {
     pub simulator: Simulator,
     pub device: Device,
     /// What each accepted state was: whose, and from when. Its number is in its data.
-    accepted: BTreeMap<u64, (String, Times)>,
+    accepted: BTreeMap<u64, (String, Times, Kind)>,
     ends: Arc<Mutex<BTreeMap<u64, Vec<EventType>>>>,
+    /// Whether states were kept back.
+    kept_back: Arc<AtomicBool>,
     /// All events, in order.
     events: Arc<Mutex<Vec<EventType>>>,
     connects: Arc<Connects>,
@@ -69,6 +84,13 @@ impl Course {
             let events = events.clone();
             device.add_observer(*kind, move |_, event| events.lock().unwrap().push(event.event_type()));
         }
+        let kept_back = Arc::new(AtomicBool::new(false));
+        let noticed = kept_back.clone();
+        device.add_observer(EventType::LOSANT_EVENT_ERROR, move |_, event| {
+            if matches!(event, Event::Error(error) if error.status == Status::LOSANT_ERR_UNDELIVERABLE) {
+                noticed.store(true, Relaxed);
+            }
+        });
         let connects = Arc::new(Connects::default());
         for kind in [EventType::LOSANT_EVENT_CONNECT, EventType::LOSANT_EVENT_RECONNECT] {
             let connects = connects.clone();
@@ -77,7 +99,7 @@ impl Course {
                 connects.changed.notify_all();
             });
         }
-        Course { simulator, device, accepted: BTreeMap::new(), ends, events, connects, loop_thread: None }
+        Course { simulator, device, accepted: BTreeMap::new(), ends, kept_back, events, connects, loop_thread: None }
     }
 
     /// Connects the device, to be run in this way.
@@ -103,8 +125,15 @@ impl Course {
 
     /// Reports one state, of the gateway or a peripheral.
     pub fn send(&mut self, whose: &str, time_ms: i64) {
+        self.send_kind(whose, time_ms, Kind::Good);
+    }
+
+    /// Reports a state of this kind.
+    pub fn send_kind(&mut self, whose: &str, time_ms: i64, kind: Kind) {
         let number = self.accepted.len() + 1;
-        let state = format!("{{\"n\":{number},\"text\":\"{}\"}}", "x".repeat(number % 50));
+        let whose = if kind == Kind::Poison { "stranger" } else { whose };
+        let bad = if kind == Kind::Bad { ",\"bad\":null" } else { "" };
+        let state = format!("{{\"n\":{number},\"text\":\"{}\"{bad}}}", "x".repeat(number % 50));
         let before = now_ms();
         let id = match whose {
             "gateway" => self.device.send_state(&state, time_ms),
@@ -113,13 +142,27 @@ impl Course {
                 self.device.send(&state)
             }
         };
-        let times = if time_ms > 0 { time_ms..=time_ms } else { before + time_ms..=now_ms() + time_ms };
+        let times = match time_ms {
+            // So much is added at most for each to have a time of its own.
+            0 => before..=now_ms() + 1_000,
+            1.. => time_ms..=time_ms,
+            // Clocks are read in whole milliseconds.
+            _ => before + time_ms - 1..=now_ms() + time_ms + 1,
+        };
         assert_eq!(id, Ok(number as u64), "ids count accepted states");
-        self.accepted.insert(number as u64, (whose.to_owned(), times));
+        self.accepted.insert(number as u64, (whose.to_owned(), times, kind));
     }
 
     /// Everything is delivered, closed, and as it should be.
     pub fn finish(mut self) -> Summary {
+        let poisonous = self.accepted.values().any(|(_, _, kind)| *kind == Kind::Poison);
+        let begin = Instant::now();
+        while poisonous && self.device.stats().queued > 0 {
+            assert!(begin.elapsed() < DEADLINE, "left: {:?}", self.device.stats());
+            // Only tries beside others that get through count.
+            self.send("gateway", 0);
+            let _ = self.device.flush(Some(Duration::from_millis(200)));
+        }
         assert_eq!(self.device.flush(Some(DEADLINE)), Ok(()), "all is delivered in the end");
         assert_eq!(self.device.drain(Some(DEADLINE)), Ok(()));
         if let Some(loop_thread) = self.loop_thread.take() {
@@ -127,14 +170,20 @@ impl Course {
         }
 
         assert_eq!(self.simulator.bans(), [], "nobody is banned");
-        assert_eq!(self.simulator.violations(), [], "no rule is broken");
-        assert_eq!(self.simulator.rejected(), [], "no payload is refused");
+        let strange = |offence: &Offence| matches!(offence, Offence::Topic(topic) if topic.contains("stranger"));
+        assert!(self.simulator.violations().iter().all(|violation| strange(&violation.offence)), "no rule is broken");
+        let of_kind = |kind| self.accepted.iter().filter(move |(_, state)| state.2 == kind).map(|(number, _)| *number);
+        let is_lone = |rejected: &losant_simulator::Rejected| rejected.cause == Cause::State && rejected.index == 0;
+        let rejected = self.simulator.rejected();
+        assert!(rejected.iter().all(is_lone), "only what is bad is refused, and alone");
+        let bad = of_kind(Kind::Bad).count();
+        assert!(rejected.len() >= bad && (bad > 0 || rejected.is_empty()), "{} of {bad} bad ones came", rejected.len());
         let mut arrived: BTreeMap<u64, usize> = BTreeMap::new();
         let mut last: BTreeMap<String, u64> = BTreeMap::new();
         self.simulator.read(|records| {
             for record in &records.states {
                 let number = record.state.data["n"].as_u64().unwrap();
-                let (whose, times) = &self.accepted[&number];
+                let (whose, times, _) = &self.accepted[&number];
                 assert_eq!(&record.device, whose);
                 assert!(
                     times.contains(&record.state.time_ms),
@@ -143,21 +192,31 @@ impl Course {
                 );
                 let last = last.entry(record.device.clone()).or_default();
                 // One that comes again comes with those behind it.
-                assert!(number > *last || arrived.contains_key(&number), "{number} comes after {last}");
+                let in_order = number > *last || arrived.contains_key(&number) || self.kept_back.load(Relaxed);
+                assert!(in_order, "{number} comes after {last}");
                 *last = number.max(*last);
                 *arrived.entry(number).or_default() += 1;
             }
         });
-        let lost: Vec<&u64> = self.accepted.keys().filter(|number| !arrived.contains_key(number)).collect();
+        assert_eq!(self.simulator.ignored(), [], "no time is out of range");
+        let lost: Vec<u64> = of_kind(Kind::Good).filter(|number| !arrived.contains_key(number)).collect();
         assert!(lost.is_empty(), "lost: {lost:?}");
         let ends = self.ends.lock().unwrap();
         assert_eq!(ends.keys().collect::<BTreeSet<_>>(), self.accepted.keys().collect(), "each state has its end");
-        assert!(ends.values().all(|ends| *ends == [EventType::LOSANT_EVENT_DELIVERED]), "and just one: {ends:?}");
+        for (number, ends) in ends.iter() {
+            let end = match self.accepted[number].2 {
+                Kind::Poison => EventType::LOSANT_EVENT_DROPPED,
+                Kind::Good | Kind::Bad => EventType::LOSANT_EVENT_DELIVERED,
+            };
+            assert_eq!(*ends, [end], "just one end of {number}");
+        }
 
         self.check_order_of_events();
 
         let counters = self.device.stats();
-        assert_eq!((counters.accepted, counters.delivered), (self.accepted.len() as u64, self.accepted.len() as u64));
+        let poison = of_kind(Kind::Poison).count() as u64;
+        assert_eq!((counters.accepted, counters.dropped_undeliverable), (self.accepted.len() as u64, poison));
+        assert_eq!(counters.delivered, counters.accepted - poison);
         Summary {
             states: self.accepted.len(),
             duplicates: arrived.values().map(|times| times - 1).sum(),

@@ -1,6 +1,6 @@
 //! Random bursts, outages and faults.
 
-use crate::course::{Course, Summary, now_ms};
+use crate::course::{Course, Kind, Summary, now_ms};
 use losant_simulator::{After, Drop, Fault, PubackFault};
 use std::{
     sync::{
@@ -56,6 +56,8 @@ fn run(seed: u64) -> Summary {
     course.simulator.clear_faults("gateway");
     // A device that the broker has accepted before stays with it through all refusals; a new one need not.
     course.wait_for_connects(1);
+    // In every third run there are states that end the connection.
+    let poison = if random.u8(0..3) == 0 { 0.02 } else { 0.0 };
     for _ in 0..random.u32(10..60) {
         match random.u8(0..9) {
             0..=3 => {
@@ -67,7 +69,12 @@ fn run(seed: u64) -> Summary {
                         1 => -random.i64(1..86_400_000),
                         _ => now_ms() - random.i64(0..86_400_000),
                     };
-                    course.send(whose, time);
+                    let kind = match random.f64() {
+                        share if share < poison => Kind::Poison,
+                        share if share < 0.05 => Kind::Bad,
+                        _ => Kind::Good,
+                    };
+                    course.send_kind(whose, time, kind);
                 }
             }
             4..=7 => {

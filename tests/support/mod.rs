@@ -25,7 +25,7 @@ pub use subscriber::Subscriber;
 
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// How long a test waits for what must happen. Long enough for valgrind on a busy machine: only failures take it.
@@ -46,6 +46,12 @@ pub fn state_topic() -> String {
 
 pub fn command_topic() -> String {
     format!("losant/{DEVICE_ID}/command")
+}
+
+/// A time, milliseconds since 1970, that the platform takes: an hour ago.
+pub fn recent_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    since.as_millis() as i64 - 3_600_000
 }
 
 /// Waits for what nobody announces.

@@ -1,12 +1,13 @@
 /*
- * HOST PORT WAY QOS WHEN FILE...: reports the content of each file as a state, before connecting or once connected, and
- * tells what happens until the command "stop" comes.
+ * HOST PORT WAY QOS WHEN TIME FILE...: reports the content of each file as a state, before connecting or once connected,
+ * measured a millisecond after the one before, and tells what happens until the command "stop" comes.
  */
 #include "check.h"
 
 struct states {
     char **files;
     int count;
+    int64_t time_ms;
 };
 
 static char *read_all(const char *path)
@@ -26,7 +27,7 @@ static void send_all(losant_device *device, const struct states *states)
 {
     for (int i = 0; i < states->count; i++) {
         char *json = read_all(states->files[i]);
-        CHECK_OK(losant_device_send_state(device, json, 1464743391145 + i));
+        CHECK_OK(losant_device_send_state(device, json, states->time_ms + i));
         free(json);
     }
 }
@@ -40,8 +41,8 @@ static void on_connect(losant_device *device, const losant_event *event, void *u
 
 int main(int argc, char **argv)
 {
-    CHECK(argc >= 6);
-    struct states states = {argv + 6, argc - 6};
+    CHECK(argc >= 7);
+    struct states states = {argv + 7, argc - 7, atoll(argv[6])};
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_set_qos(device, atoi(argv[4])));
     tell_everything(device);

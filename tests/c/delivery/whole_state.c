@@ -27,7 +27,7 @@ static void on_delivered(losant_device *device, const losant_event *event, void 
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 4);
+    CHECK(argc == 5);
     losant_device *device = make_device(argv);
     CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_CONNECT, on_connect, NULL, NULL));
     CHECK_OK(losant_device_add_event_observer(device, LOSANT_EVENT_DELIVERED, on_delivered, NULL, NULL));
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
     uint64_t id = 0;
     state.json = "{\"n\":1}, and what is behind it";
     state.json_len = 7;
-    state.time_ms = 1464743391145;
+    state.time_ms = atoll(argv[4]);
     state.flow_version = "a \"version\"";
     state.meta = " {\"any\": [1, null]} ";
     CHECK_OK(losant_device_send(device, &state, &id));

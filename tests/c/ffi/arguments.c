@@ -122,6 +122,7 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_when_full(device, 0));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_max_in_flight(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_merge_limit(device, 0));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_strict(device, true));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_rate_limit(device, 1, 1, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, false));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_connect(device, true));
@@ -149,8 +150,29 @@ static void states(losant_device *device)
     REFUSED(LOSANT_ERR_NOT_AN_OBJECT, "object", losant_device_send_state(device, "null", 0));
     REFUSED(LOSANT_ERR_NOT_AN_OBJECT, "object", losant_device_send_state(device, " 1 ", 0));
 
+    /* Times that Losant ignores: over 30 days old, over a day ahead, and such as are no milliseconds. */
+    int64_t now_ms = (int64_t)time(NULL) * 1000, day_ms = 86400000;
+    int64_t ignored[] = {now_ms - 31 * day_ms, now_ms + 2 * day_ms, -31 * day_ms, 1, now_ms / 1000, now_ms * 1000, now_ms * 1000000,
+                         -now_ms - 5000, INT64_MIN, INT64_MAX};
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++) {
+        REFUSED(LOSANT_ERR_INVALID_TIME, "time_ms", losant_device_send_state(device, "{}", ignored[i]));
+    }
+    CHECK_OK(losant_device_send_state(device, "{}", now_ms - 29 * day_ms));
+    CHECK_OK(losant_device_send_state(device, "{}", now_ms + day_ms / 2));
+
+    /* States outside Losant's schema. */
+    CHECK_OK(losant_device_send_state(device, "{\"a.b\":1}", 0));
+    CHECK_OK(losant_device_set_strict(device, true));
+    static const char *const invalid[] = {"{\"bad\":null}", "{\"good\":1,\"bad\":[]}", "{\"bad\":1e400}", "{\"bad\":\"\\ud800\"}",
+                                          "{\"bad.\":1}"};
+    for (size_t i = 0; i < sizeof invalid / sizeof *invalid; i++) {
+        REFUSED(LOSANT_ERR_INVALID_STATE, "\"bad", losant_device_send_state(device, invalid[i], 0));
+    }
+    CHECK_OK(losant_device_send_state(device, "{\"good_-1\":1.5}", 0));
+    CHECK_OK(losant_device_set_strict(device, false));
+
     char *largest = object_of(MOST_JSON), *too_large = object_of(MOST_JSON + 1);
-    CHECK_OK(losant_device_send_state(device, largest, INT64_MIN));
+    CHECK_OK(losant_device_send_state(device, largest, -5000));
     REFUSED(LOSANT_ERR_TOO_LARGE, "262107", losant_device_send_state(device, too_large, 0));
     free(largest);
     free(too_large);
@@ -194,12 +216,12 @@ static void states(losant_device *device)
     CHECK(id == 77);
     REFUSED(LOSANT_ERR_NOT_RUNNING, "connect", losant_device_flush(device, 0));
     losant_stats stats = stats_of(device);
-    CHECK(stats.accepted == 1 && stats.queued == 1 && stats.refused_invalid == 26);
+    CHECK(stats.accepted == 5 && stats.queued == 5 && stats.refused_invalid == 41);
     CHECK(stats.connection_state == LOSANT_CONNECTION_CLOSED && stats.last_error == LOSANT_OK);
     later.unknown = 0;
     CHECK_OK(losant_device_send(device, &later.known, NULL));
     CHECK_OK(losant_device_send(device, &later.known, &id));
-    CHECK(id == 3);
+    CHECK(id == 7);
 
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "stats", losant_device_stats(device, NULL, sizeof stats));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "size", losant_device_stats(device, &stats, 0));

@@ -33,7 +33,10 @@ static void configure(losant_device *device)
     case 5: CALL(SET | BAD_ARGUMENT, losant_device_set_outbox_limits(device, pick(500), pick(100000))); break;
     case 6: CALL(SET | BAD_ARGUMENT, losant_device_set_when_full(device, (int)pick(3))); break;
     case 7: CALL(SET | BAD_ARGUMENT, losant_device_set_max_in_flight(device, pick(200))); break;
-    case 8: CALL(SET | BAD_ARGUMENT, losant_device_set_merge_limit(device, pick(3) * 1000)); break;
+    case 8:
+        CALL(SET | BAD_ARGUMENT, losant_device_set_merge_limit(device, pick(3) * 1000));
+        CALL(SET, losant_device_set_strict(device, pick(2)));
+        break;
     case 9: CALL(SET | BAD_ARGUMENT, losant_device_set_rate_limit(device, pick(30), pick(300), pick(1000))); break;
     case 10: CALL(SET | BAD_ARGUMENT, losant_device_set_websocket_path(device, pick(2) ? "/mqtt" : text)); break;
     case 11: CALL(SET | BAD_ARGUMENT, losant_device_set_interface(device, pick(2) ? "lo" : NULL)); break;

@@ -313,7 +313,8 @@ static void settle(struct life *life, int64_t stopped_ms)
         }
         STORE(watched[me].call, NULL);
         losant_stats stats = stats_of(life->device);
-        uint64_t delivered = stats.delivered, dropped = stats.dropped_outbox_full;
+        uint64_t delivered = stats.delivered;
+        uint64_t dropped = stats.dropped_outbox_full + stats.dropped_undeliverable + stats.dropped_invalid_time;
         CHECK(stats.accepted == delivered + dropped + stats.queued);
         CHECK((uint64_t)LOAD(life->heard[LOSANT_EVENT_DELIVERED]) <= delivered && (uint64_t)LOAD(life->heard[LOSANT_EVENT_DROPPED]) <= dropped);
         CHECK_OK(losant_device_free(life->device));

@@ -36,6 +36,7 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_set_when_full(device, LOSANT_WHEN_FULL_DROP_OLDEST));
     CHECK_STATUS(status, losant_device_set_max_in_flight(device, 1));
     CHECK_STATUS(status, losant_device_set_merge_limit(device, 0));
+    CHECK_STATUS(status, losant_device_set_strict(device, false));
     CHECK_STATUS(status, losant_device_set_rate_limit(device, 1, 1, 1));
     CHECK_STATUS(status, losant_device_connect(device, true));
     CHECK_STATUS(status, losant_device_connect(device, false));
