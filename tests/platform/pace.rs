@@ -1,6 +1,6 @@
 //! The platform's own pace.
 
-use crate::course::{Course, DEADLINE, most_within, now_ms};
+use crate::course::{Course, DEADLINE, Kind, most_within, now_ms};
 use losant::{Device, Event, EventType, State, Status};
 use losant_simulator::{Config, DeviceConfig, Fault, Simulator};
 use std::{
@@ -199,6 +199,150 @@ fn a_device_that_may_not_subscribe_reports_all_the_same() {
     let stats = only_reports.stats();
     assert_eq!((stats.connects, stats.errors), (1, 0));
     [device, only_reports].iter().for_each(|device| device.shut_down().unwrap());
+}
+
+/// Case: a gateway reports for a device that is not its peripheral, again and again. Own states get through within three
+/// seconds, and 99 % of commands are received.
+#[test]
+fn a_removed_peripheral_costs_next_to_nothing() {
+    // Ten minutes in thirty seconds.
+    const SCALE: u32 = 20;
+    let course = Course::new(SCALE);
+    course.device.set_reconnect_delay(1_000 / u64::from(SCALE), 60_000 / u64::from(SCALE)).unwrap();
+    course.device.start().unwrap();
+    course.wait_for_connects(1);
+    let second = Duration::from_secs(1) / SCALE;
+    let begin = Instant::now();
+    let mut commands = 0;
+    for number in 0..600u32 {
+        course.device.send_state(&format!("{{\"n\":{number}}}"), 0).unwrap();
+        if number % 10 == 0 {
+            course.device.send(&of_peripheral("stranger")).unwrap();
+        }
+        course.simulator.send_command("gateway", "go", None);
+        commands += 1;
+        std::thread::sleep((begin + second * (number + 1)).saturating_duration_since(Instant::now()));
+    }
+    let own =
+        |records: &losant_simulator::Records| records.states.iter().filter(|r| r.device == "gateway").count() >= 600;
+    assert!(course.simulator.wait_until(own, DEADLINE));
+    let late = course.simulator.read(|records| {
+        let mut first = std::collections::BTreeMap::new();
+        for record in &records.states {
+            first.entry(record.state.data["n"].as_u64()).or_insert(record.arrival_ms - record.state.time_ms);
+        }
+        first.into_values().max().unwrap_or(0)
+    });
+    let stats = course.device.stats();
+    println!(
+        "{} of {commands} commands, the latest state {} ms late, {} errors",
+        stats.commands,
+        late * 20,
+        stats.errors
+    );
+    assert!(stats.commands * 100 >= commands * 99, "{} of {commands} commands", stats.commands);
+    assert!(late <= i64::from(3_000 / SCALE) + 100, "{late} ms, times {SCALE}");
+    assert!(stats.dropped_undeliverable == 0 && stats.queued > 0);
+    course.device.shut_down().unwrap();
+}
+
+/// Case: one state over a private broker's limit, then small ones. They arrive, and the culprit is told.
+#[test]
+fn a_state_over_the_brokers_limit_is_told_and_the_others_arrive() {
+    let config =
+        Config { max_packet: Some(20_000), ..Config::new(vec![DeviceConfig::new("private", "key", "secret")]) };
+    let simulator = Simulator::start(config).unwrap();
+    let device = device_at(&simulator, "private", 1);
+    let (told, errors) = std::sync::mpsc::channel();
+    device.add_observer(EventType::LOSANT_EVENT_ERROR, move |_, event| {
+        if let Event::Error(error) = event {
+            let _ = told.send(error.clone());
+        }
+    });
+    let large = format!("{{\"n\":0,\"text\":\"{}\"}}", "x".repeat(30_000));
+    let culprit = device.send_state(&large, 0).unwrap();
+    for number in 1..=5 {
+        device.send_state(&format!("{{\"n\":{number}}}"), 0).unwrap();
+    }
+    device.start().unwrap();
+    let error = loop {
+        let error = errors.recv_timeout(DEADLINE).unwrap();
+        if error.status == Status::LOSANT_ERR_UNDELIVERABLE {
+            break error;
+        }
+        assert_eq!(error.status, Status::LOSANT_ERR_CONNECTION_LOST);
+    };
+    let named = format!("state {culprit} of 300");
+    assert!(error.text.contains(&named) && error.text.contains("losant/private/state"), "{}", error.text);
+    assert!(simulator.wait_until(|records| records.states.len() >= 5, DEADLINE));
+    let numbers =
+        simulator.read(|records| records.states.iter().map(|r| r.state.data["n"].as_u64()).collect::<BTreeSet<_>>());
+    assert_eq!(numbers, (1..=5).map(Some).collect());
+    while device.stats().queued > 1 {
+        let _ = device.flush(Some(Duration::from_millis(20)));
+    }
+    assert_eq!(device.stats().parked, 1);
+    device.shut_down().unwrap();
+}
+
+/// Case: a topic that the access key has no right to.
+#[test]
+fn a_topic_without_rights_holds_up_no_other() {
+    let mut gateway = DeviceConfig::new("limited", "key", "secret");
+    gateway.peripherals = vec!["a".to_owned()];
+    gateway.denied_topics = vec!["losant/limited/state".to_owned()];
+    let simulator = Simulator::start(Config::new(vec![gateway])).unwrap();
+    let device = device_at(&simulator, "limited", 1);
+    device.start().unwrap();
+    for number in 1..=20 {
+        device.send_state("{\"n\":0}", 0).unwrap();
+        device.send(&of_peripheral("a")).unwrap();
+        assert!(simulator.wait_until(|records| records.states.len() >= number, DEADLINE), "{number}");
+    }
+    assert_eq!(simulator.bans(), []);
+    assert!(simulator.violations().len() <= 8, "{} connections lost", simulator.violations().len());
+    device.shut_down().unwrap();
+}
+
+/// Case: one bad state in a hundred while offline, or every second one: the good ones arrive all the same, and at once.
+#[test]
+fn bad_states_take_no_good_one_with_them() {
+    for every in [100, 20, 2] {
+        let mut course = Course::new(10);
+        for number in 0..400 {
+            course.send_kind("gateway", 0, if number % every == 0 { Kind::Bad } else { Kind::Good });
+        }
+        course.device.start().unwrap();
+        let good = 400 - 400usize.div_ceil(every);
+        let begin = Instant::now();
+        assert!(course.simulator.wait_until(|records| records.states.len() >= good, DEADLINE));
+        println!("every {every}th is bad: {good} good ones after {:?}", begin.elapsed());
+        assert_eq!(course.simulator.rejected().iter().filter(|r| r.cause != losant_simulator::Cause::State).count(), 0);
+        if every == 100 {
+            course.finish();
+        } else {
+            course.device.shut_down().unwrap();
+        }
+    }
+}
+
+/// Case: 200 states of one attribute in a row, of which the platform would keep one a millisecond.
+#[test]
+fn states_in_a_row_have_times_of_their_own() {
+    let mut course = Course::new(1);
+    course.device.start().unwrap();
+    course.wait_for_connects(1);
+    for number in 0..200 {
+        course.send(if number % 4 == 0 { "a" } else { "gateway" }, 0);
+    }
+    assert_eq!(course.device.flush(Some(DEADLINE)), Ok(()));
+    for whose in ["gateway", "a"] {
+        let times: Vec<i64> = course.simulator.read(|records| {
+            records.states.iter().filter(|record| record.device == whose).map(|record| record.state.time_ms).collect()
+        });
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+    }
+    course.finish();
 }
 
 fn of_peripheral(id: &str) -> State<'_> {
