@@ -100,7 +100,13 @@ impl Established {
             let stage = self.stage();
             let pinged = self.session.on_time(cx.now.instant).map_err(|error| error.at(stage))?;
             let wait = self.fill(pinged, config, cx)?;
-            let wrote = self.write(history, cx)?;
+            let wrote = match self.write(history, cx) {
+                Ok(wrote) => wrote,
+                Err(error) => {
+                    self.read_rest(config, history, cx);
+                    return Err(error);
+                }
+            };
             if !(self.readable || wrote && self.writable && self.has_more(cx)) {
                 let due = self.session.deadline();
                 return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
@@ -147,6 +153,16 @@ impl Established {
         // What came before an error counts: an acknowledgement saves a resend.
         self.handle_incoming(config, history, cx);
         outcome.map_err(|error| error.at(stage))
+    }
+
+    /// Reads what has come before the connection broke: an acknowledgement saves a resend, and suspicion.
+    fn read_rest(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
+        self.readable = true;
+        for _ in 0..MAX_EXCHANGES {
+            if !self.readable || self.read(config, history, cx).is_err() {
+                return;
+            }
+        }
     }
 
     /// Moves states from the outbox into the session's output; when to come again, if the pace

@@ -104,7 +104,7 @@ impl Outbox {
         if let Some(rest) = &mut lane.rest {
             let is_given_up = rest.failed(window, now, delivered);
             let what = format!("the connection ends whenever a state is sent on {topic}");
-            let seconds = rest.length.as_secs_f64();
+            let seconds = rest.length.as_secs();
             entry.parked.get_or_insert_with(|| Box::new(Pause::new(window, now, delivered)));
             let is_own = lane.id == own;
             let follows = match (is_given_up, is_own) {
@@ -142,7 +142,7 @@ impl Outbox {
         loss.culprit = Some(if is_given_up {
             format!("{what}; it is dropped")
         } else {
-            format!("{what}; it is tried again in {} s", length.as_secs_f64())
+            format!("{what}; it is tried again in {} s", length.as_secs())
         });
         is_given_up
     }
