@@ -100,7 +100,10 @@ impl Established {
             let stage = self.stage();
             let pinged = self.session.on_time(cx.now.instant).map_err(|error| error.at(stage))?;
             let wait = self.fill(pinged, config, cx)?;
-            let wrote = self.write(history, cx)?;
+            let wrote = match self.write(history, cx) {
+                Ok(wrote) => wrote,
+                Err(error) => return Err(self.reason_sent(config, history, cx).unwrap_or(error)),
+            };
             if !(self.readable || wrote && self.writable && self.has_more(cx)) {
                 let due = self.session.deadline();
                 return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
@@ -210,8 +213,17 @@ impl Established {
     }
 
     fn closed(&self) -> Error {
-        let text = format!("the broker closed the connection{}", self.session.unanswered());
+        let farewell = self.stream.farewell().map(|words| format!(": {words}")).unwrap_or_default();
+        let text = format!("the broker closed the connection{}{farewell}", self.session.unanswered());
         Error::new(LOSANT_ERR_CONNECTION_LOST, text)
+    }
+
+    /// Writing has failed: a broker that says why it closes, and resets the connection with something of ours unread, is
+    /// heard all the same.
+    fn reason_sent(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) -> Option<Error> {
+        self.ready(Readiness { ready: true, hung_up: true });
+        let error = (0..MAX_EXCHANGES).find_map(|_| self.read(config, history, cx).err());
+        error.filter(|_| self.stream.farewell().is_some())
     }
 
     /// A broker that closes with something unread of ours resets the connection.

@@ -53,11 +53,8 @@ impl Upgrade {
 
     /// The conditions of RFC 6455 section 4.1 and MQTT 3.1.1 section 6.
     fn check(&self, response: &httparse::Response<'_, '_>) -> Result<(), Error> {
-        let status = response.code.unwrap_or(0);
-        if status != 101 {
-            let reason = excerpt(response.reason.unwrap_or_default());
-            let detail = format!("the server refused the WebSocket: HTTP status {status} {reason}");
-            return Err(Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, detail.trim_end()));
+        if response.code != Some(101) {
+            return Err(refused(response));
         }
         let values = |name: &'static str| {
             let named = response.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
@@ -84,6 +81,22 @@ impl Upgrade {
         }
         Ok(())
     }
+}
+
+/// An answer with another status than 101. No redirect is followed (RFC 6455 section 4.1 leaves it open): who asks for one
+/// host does not want key and secret sent to another.
+fn refused(response: &httparse::Response<'_, '_>) -> Error {
+    let (status, reason) = (response.code.unwrap_or(0), excerpt(response.reason.unwrap_or_default().trim()));
+    let mut text = format!("the server refused the WebSocket: HTTP status {status}");
+    if !reason.is_empty() {
+        text.push_str(&format!(" {}", reason.escape_debug()));
+    }
+    let location = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("Location"));
+    if let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, location) {
+        let location = String::from_utf8_lossy(location.value);
+        text.push_str(&format!(", it is at {:?}", excerpt(&location)));
+    }
+    Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, text)
 }
 
 /// What a server answers to a key (RFC 6455 section 4.2.2).
@@ -134,6 +147,25 @@ mod tests {
         ] {
             let answer = upgrade().receive(GOOD.replace(from, to).as_bytes());
             assert_eq!(answer.map_err(|e| e.status), Err(status), "{to}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_tells_its_status_and_where_to_go_instead() {
+        let long = "x".repeat(1000);
+        for (answer, told) in [
+            ("403 Forbidden\r\nLocation: elsewhere", "403 Forbidden"),
+            ("429 Too Many Requests", "429 Too Many Requests"),
+            ("503", "503"),
+            ("301 Moved\r\nlocation: https://h/p", "301 Moved, it is at \"https://h/p\""),
+            ("302 Found\r\nLocation: \t/a\tb\"\u{202e}c", r#"302 Found, it is at "/a\tb\"\u{202e}c""#),
+            ("307 Temporary Redirect", "307 Temporary Redirect"),
+            ("308 \t\r\nLocation:", "308, it is at \"\""),
+            (&format!("308 x\r\nLocation: {long}"), &format!("308 x, it is at \"{}\"", &long[..100])),
+        ] {
+            let error = upgrade().receive(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).unwrap_err();
+            assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
+            assert_eq!(error.text, format!("the server refused the WebSocket: HTTP status {told}"));
         }
     }
 
