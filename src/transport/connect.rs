@@ -4,6 +4,7 @@ use super::{
     Notify, Stream, fault,
     plain::Plain,
     resolve::Resolution,
+    resources,
     socket::Socket,
     tls::{self, Trust},
     websocket::{self, Opened, Opening},
@@ -125,7 +126,7 @@ impl Connecting {
                 outcome => {
                     let error = outcome.err().map_or_else(
                         || Error::new(LOSANT_ERR_TIMED_OUT, format!("cannot connect to {address}: no answer")),
-                        |e| fault::from_io(&format!("cannot connect to {address}"), &e),
+                        |e| resources::from_io(&format!("cannot connect to {address}"), &e),
                     );
                     // The old socket must be gone before the poll hears of the next under the same token.
                     drop(socket);
@@ -178,7 +179,7 @@ impl Connecting {
             let give_up = now + self.deadline.saturating_duration_since(now) / shares;
             match open(&self.target, address, registry, token) {
                 Ok(socket) => return Ok(Step::Tcp { socket, address, give_up, rest }),
-                Err(e) => last = Some(fault::from_io(&format!("cannot connect to {address}"), &e)),
+                Err(e) => last = Some(resources::from_io(&format!("cannot connect to {address}"), &e)),
             }
         }
         Err(last.unwrap_or_else(|| self.timed_out()))
