@@ -290,7 +290,7 @@ impl Established {
     fn online(&mut self, refused: bool, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
         let id = &config.identity.client_id;
         self.online_since = Some(cx.now.instant);
-        log::info!("{id}: connected to {}:{}", config.target.host, config.target.port);
+        log::info!("{id}: connected to {}", config.target.host.authority(config.target.port));
         cx.tell(if history.was_online { Event::Reconnect } else { Event::Connect });
         history.was_online = true;
         history.counts.connects += 1;

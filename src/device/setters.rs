@@ -7,16 +7,17 @@ use crate::{
     pacer::Rate,
     payload,
     status::Error,
-    transport::{IdentitySource, parse_certificates, parse_identity},
+    transport::{Host, IdentitySource, parse_certificates, parse_identity},
 };
 use std::{path::Path, time::Duration};
 use zeroize::Zeroizing;
 
 impl Device {
-    /// The broker's host name or address; the default is `broker.losant.com`.
+    /// The broker's host: a DNS name in ASCII, an IPv4 address, or an IPv6 address, which may have a zone and brackets. The
+    /// default is `broker.losant.com`.
     pub fn set_host(&self, host: &str) -> Result<(), Error> {
-        options::check_host(host)?;
-        self.set(|options| host.clone_into(&mut options.host))
+        let host = Host::parse(host)?;
+        self.set(|options| options.host = host)
     }
 
     /// The broker's port; 0, the default, is the usual one for the transport.

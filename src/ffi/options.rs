@@ -14,10 +14,14 @@ use std::{
     path::Path,
 };
 
-/// Sets the broker's host: a name, an IPv4 or an IPv6 address. The default is "broker.losant.com".
+/// Sets the broker's host. The default is "broker.losant.com". With TLS, the certificate must be for this
+/// name or address.
 ///
 /// @param device the device, not connecting or connected
-/// @param host UTF-8, NUL-terminated, at most 255 bytes, not a URL; copied
+/// @param host a DNS name, an IPv4 address as four decimal numbers, or an IPv6 address; NUL-terminated, not
+/// a URL, without a port; copied. A name is ASCII, an internationalised one in its "xn--" form; a dot at
+/// its end keeps the resolver from trying it in other domains. An IPv6 address may stand in brackets and
+/// have a zone: "fe80::1%eth0".
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
 /// LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]

@@ -5,6 +5,7 @@
 
 mod connect;
 mod fault;
+mod host;
 mod plain;
 mod resolve;
 mod resources;
@@ -15,6 +16,7 @@ pub(crate) mod upgrade;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
+pub(crate) use host::Host;
 pub(crate) use resources::lost;
 pub(crate) use stream::Stream;
 pub(crate) use tls::{IdentitySource, Trust, parse_certificates, parse_identity};

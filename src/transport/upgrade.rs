@@ -21,14 +21,14 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The upgrade and its request. `authority` is host and port as in a URL; both have been checked for characters that
+    /// The upgrade and its request. `host` is the value of the header Host. Both have been checked for characters that
     /// could end a header.
-    pub fn new(authority: &str, path: &str) -> Result<(Self, Vec<u8>), Error> {
+    pub fn new(host: &str, path: &str) -> Result<(Self, Vec<u8>), Error> {
         let mut nonce = [0; 16];
         rand_bytes(&mut nonce).map_err(|e| Error::new(LOSANT_ERR_SYSTEM, format!("no random numbers: {e}")))?;
         let key = base64::encode_block(&nonce);
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
         );
         Ok((Upgrade { key, response: Vec::new() }, request.into_bytes()))

@@ -37,9 +37,9 @@ pub(crate) enum Opened<S = Plain> {
     NotYet(Box<Opening<S>>),
 }
 
-/// Asks for a WebSocket. `authority` is host and port as in a URL.
-pub(crate) fn open<S: Read + Write>(stream: S, authority: &str, path: &str) -> Result<Opened<S>, Error> {
-    let (upgrade, request) = Upgrade::new(authority, path)?;
+/// Asks for a WebSocket. `host` is the value of the header Host.
+pub(crate) fn open<S: Read + Write>(stream: S, host: &str, path: &str) -> Result<Opened<S>, Error> {
+    let (upgrade, request) = Upgrade::new(host, path)?;
     Opening { stream, upgrade, request, sent: 0 }.advance()
 }
 

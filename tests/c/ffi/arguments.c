@@ -77,6 +77,10 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_UTF8, "host", losant_device_set_host(device, "\xff"));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "host", losant_device_set_host(device, ""));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "URL", losant_device_set_host(device, "mqtts://broker.losant.com"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_host(device, "localhost:8883"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "xn--", losant_device_set_host(device, "b\xc3\xbc" "cher.example"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "IPv4", losant_device_set_host(device, "127.1"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "dots", losant_device_set_host(device, "a..b"));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_port(device, -1));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "65536", losant_device_set_port(device, 65536));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "transport", losant_device_set_transport(device, 2));
