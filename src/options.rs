@@ -5,7 +5,7 @@ use crate::{
     pacer::Rate,
     payload::MAX_PAYLOAD,
     status::{Error, Status::*},
-    transport::{Host, Target, Trust},
+    transport::{Headers, Host, Target, Trust},
 };
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Transport {
     }
 }
 
-/// Not printable: it may hold a private key.
+/// Not printable: it may hold a private key, and headers that are secret.
 #[derive(Clone)]
 pub(crate) struct Options {
     pub host: Host,
@@ -39,6 +39,7 @@ pub(crate) struct Options {
     pub transport: Transport,
     pub trust: Trust,
     pub websocket_path: String,
+    pub headers: Headers,
     pub interface: Option<String>,
     pub keep_alive: Duration,
     /// Whether to subscribe to commands.
@@ -65,6 +66,7 @@ impl Default for Options {
             transport: Transport::LOSANT_TRANSPORT_TCP,
             trust: Trust::default(),
             websocket_path: "/mqtt".to_owned(),
+            headers: Headers::default(),
             interface: None,
             keep_alive: Duration::from_secs(15),
             receive_commands: true,
@@ -102,6 +104,7 @@ impl Options {
             port: self.port.unwrap_or(usual_port),
             trust: self.secure.then(|| self.trust.clone()),
             websocket_path: websockets.then(|| self.websocket_path.clone()),
+            headers: if websockets { self.headers.clone() } else { Headers::default() },
             interface: self.interface.clone(),
             user_timeout: 2 * self.keep_alive,
         }

@@ -1,8 +1,12 @@
 //! Every transport carries the same: states and commands of any size, however the bytes are cut, and an end to waiting.
 
 use crate::support::{
-    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET, broker::free_port, certificates::Authority,
-    command_topic, fake_broker::listen, tls_server,
+    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET,
+    broker::free_port,
+    certificates::Authority,
+    command_topic,
+    fake_broker::{listen, read_head},
+    tls_server,
 };
 use losant::{Device, Error, Event, EventType::*, Stage, Stage::*, Status::*, Transport::*};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -214,6 +218,43 @@ fn a_refused_websocket_is_told_with_its_http_status_and_place() {
         assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
         assert!(error.text.ends_with(told), "{error}");
     }
+}
+
+#[test]
+fn headers_of_the_host_go_with_each_request_for_a_websocket() {
+    let (told, heard) = mpsc::channel();
+    let server = FakeBroker::serving(move |mut stream| {
+        told.send(read_head(&mut stream)?).unwrap();
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    });
+    let device = device(Listener::Ws, server.port());
+    let request = |device: &Device| {
+        assert_eq!(device.connect_blocking().map_err(|e| e.status), Err(LOSANT_ERR_WEBSOCKET_REFUSED));
+        heard.recv().unwrap()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(request(&device).contains(&format!("\r\nUser-Agent: liblosant/{version}\r\n")));
+
+    device.add_http_header("user-agent", Some("mine/1")).unwrap();
+    device.add_http_header("Authorization", Some("Basic dTpw")).unwrap();
+    device.start().unwrap();
+    for _ in 0..3 {
+        let request = heard.recv_timeout(crate::support::DEADLINE).unwrap();
+        let lines: Vec<_> = request.lines().skip(1).filter(|line| !line.starts_with("Sec-WebSocket-Key")).collect();
+        let host = format!("Host: 127.0.0.1:{}", server.port());
+        let expected = [
+            &host,
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Protocol: mqtt",
+            "user-agent: mine/1",
+            "Authorization: Basic dTpw",
+            "",
+        ];
+        assert_eq!(lines, expected);
+    }
+    device.shut_down().unwrap();
 }
 
 /// A WebSocket server that speaks just enough MQTT, and frames it as the closure wants.

@@ -41,6 +41,14 @@ impl Device {
         self.set(|options| path.clone_into(&mut options.websocket_path))
     }
 
+    /// A header that is sent with the request for a WebSocket, in the place of one with the same name; `None` takes it away
+    /// again. At most 16, with 8,192 bytes of names and values together.
+    pub fn add_http_header(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        self.set(|options| outcome = options.headers.set(name, value))?;
+        outcome
+    }
+
     /// The network interface that connections must use, for example `wwan0`; `None`, the default, lets the system choose.
     pub fn set_interface(&self, name: Option<&str>) -> Result<(), Error> {
         name.map_or(Ok(()), options::check_interface)?;

@@ -90,6 +90,33 @@ pub unsafe extern "C" fn losant_device_set_websocket_path(device: *mut losant_de
     })
 }
 
+/// Adds an HTTP header to the request that opens a WebSocket, for instance an authorization that a proxy
+/// asks for, or another User-Agent than the library's "liblosant/" with its version. It is sent with the
+/// request of each connection from then on, and with no other transport. At most 16 headers, whose names
+/// and values have at most 8,192 bytes together.
+///
+/// @param device the device, not connecting or connected
+/// @param name letters, digits and any of !#$%&'*+-.^_`|~; copied. A header with the same name, in upper or
+/// lower case, is replaced. Those that the handshake sets itself are refused: Host, Connection, Upgrade,
+/// all that begin with Sec-WebSocket-, Content-Length and Transfer-Encoding.
+/// @param value without control characters but tab; copied, never logged, and wiped from memory with the
+/// device. NULL takes the header away again, which is no error if there is none.
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT if name is NULL;
+/// LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_add_http_header(
+    device: *mut losant_device,
+    name: *const c_char,
+    value: *const c_char,
+) -> Status {
+    guard("losant_device_add_http_header", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or NUL-terminated strings.
+        let (name, value) = unsafe { (text_argument("name", name)?, optional_text_argument("value", value)?) };
+        found.add_http_header(name, value)
+    })
+}
+
 /// Sets the network interface that connections must use. Older kernels demand CAP_NET_RAW for it.
 ///
 /// @param device the device, not connecting or connected

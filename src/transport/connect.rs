@@ -1,7 +1,7 @@
 //! From a host name to a stream, under one deadline.
 
 use super::{
-    Host, Notify, Stream, fault,
+    Headers, Host, Notify, Stream, fault,
     plain::Plain,
     resolve::Resolution,
     resources,
@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub trust: Option<Trust>,
     /// `Some` for WebSocket: the path to ask for.
     pub websocket_path: Option<String>,
+    /// Sent with the request for a WebSocket.
+    pub headers: Headers,
     /// Network interface that packets must leave by.
     pub interface: Option<String>,
     /// How long written bytes may stay unacknowledged before the kernel gives the link up (TCP_USER_TIMEOUT).
@@ -151,7 +153,7 @@ impl Connecting {
         };
         self.stage = LOSANT_STAGE_WEBSOCKET;
         let host = target.host.http_host(target.port, target.trust.is_some());
-        after_websocket(websocket::open(stream, &host, path)?)
+        after_websocket(websocket::open(stream, &host, path, &target.headers)?)
     }
 
     /// Opens a socket to the next address that lets itself be tried; the last failure if there is none.
@@ -254,6 +256,7 @@ mod tests {
             port: 1,
             trust: None,
             websocket_path: None,
+            headers: Headers::default(),
             interface: None,
             user_timeout: Duration::from_secs(1),
         };

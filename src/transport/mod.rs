@@ -5,6 +5,7 @@
 
 mod connect;
 mod fault;
+mod headers;
 mod host;
 mod plain;
 mod resolve;
@@ -16,6 +17,7 @@ pub(crate) mod upgrade;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
+pub(crate) use headers::Headers;
 pub(crate) use host::Host;
 pub(crate) use resources::lost;
 pub(crate) use stream::Stream;

@@ -2,11 +2,13 @@
 //!
 //! tungstenite's own needs the whole `http` crate, a tenth of this library.
 
+use super::Headers;
 use crate::{
     json::excerpt,
     status::{Error, Status::*},
 };
 use openssl::{base64, rand::rand_bytes, sha::sha1};
+use zeroize::Zeroizing;
 
 /// No server has a reason to send more in front of the first frame.
 const MAX_HEAD: usize = 16 * 1024;
@@ -21,17 +23,22 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The upgrade and its request. `host` is the value of the header Host. Both have been checked for characters that
-    /// could end a header.
-    pub fn new(host: &str, path: &str) -> Result<(Self, Vec<u8>), Error> {
+    /// The upgrade and its request. `host` is the value of the header Host. All have been checked for characters that could
+    /// end a header.
+    pub fn new(host: &str, path: &str, headers: &Headers) -> Result<(Self, Zeroizing<Vec<u8>>), Error> {
         let mut nonce = [0; 16];
         rand_bytes(&mut nonce).map_err(|e| Error::new(LOSANT_ERR_SYSTEM, format!("no random numbers: {e}")))?;
         let key = base64::encode_block(&nonce);
-        let request = format!(
+        let ours = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: mqtt\r\n"
         );
-        Ok((Upgrade { key, response: Vec::new() }, request.into_bytes()))
+        // Large enough at once: what grows leaves copies behind.
+        let mut request = String::with_capacity(ours.len() + headers.len() + 2);
+        request.push_str(&ours);
+        headers.write(&mut request);
+        request.push_str("\r\n");
+        Ok((Upgrade { key, response: Vec::new() }, Zeroizing::new(request.into_bytes())))
     }
 
     /// Takes what the server sent. When its answer is complete and right: the bytes that came behind it.
@@ -178,13 +185,16 @@ mod tests {
 
     #[test]
     fn the_request_asks_for_mqtt() {
-        let (upgrade, request) = Upgrade::new("h:80", "/mqtt").unwrap();
-        let request = String::from_utf8(request).unwrap();
+        let mut headers = Headers::default();
+        headers.set("Authorization", Some("Basic x")).unwrap();
+        let (upgrade, request) = Upgrade::new("h:81", "/mqtt", &headers).unwrap();
+        let request = String::from_utf8(request.to_vec()).unwrap();
         assert!(
-            request.starts_with("GET /mqtt HTTP/1.1\r\nHost: h:80\r\n") && request.ends_with("\r\n\r\n"),
+            request.starts_with("GET /mqtt HTTP/1.1\r\nHost: h:81\r\n") && request.ends_with("\r\n\r\n"),
             "{request}"
         );
         assert!(request.contains(&format!("Sec-WebSocket-Key: {}\r\n", upgrade.key)));
+        assert!(request.contains("\r\nUser-Agent: liblosant/") && request.contains("\r\nAuthorization: Basic x\r\n"));
         assert_eq!(upgrade.key.len(), 24);
     }
 }

@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (MQTT 3.1.1 section 6): binary frames of the sub-protocol "mqtt", whose bounds mean nothing, as one
 //! byte stream.
 
-use super::{plain::Plain, resources, upgrade::Upgrade};
+use super::{Headers, plain::Plain, resources, upgrade::Upgrade};
 use crate::{
     json::excerpt,
     status::{Error, Status::*},
@@ -28,7 +28,8 @@ const IDLE_FRAMES: usize = 100;
 pub(crate) struct Opening<S = Plain> {
     stream: S,
     upgrade: Upgrade,
-    request: Vec<u8>,
+    /// Its headers may hold secrets.
+    request: Zeroizing<Vec<u8>>,
     sent: usize,
 }
 
@@ -38,8 +39,8 @@ pub(crate) enum Opened<S = Plain> {
 }
 
 /// Asks for a WebSocket. `host` is the value of the header Host.
-pub(crate) fn open<S: Read + Write>(stream: S, host: &str, path: &str) -> Result<Opened<S>, Error> {
-    let (upgrade, request) = Upgrade::new(host, path)?;
+pub(crate) fn open<S: Read + Write>(stream: S, host: &str, path: &str, headers: &Headers) -> Result<Opened<S>, Error> {
+    let (upgrade, request) = Upgrade::new(host, path, headers)?;
     Opening { stream, upgrade, request, sent: 0 }.advance()
 }
 
