@@ -155,7 +155,8 @@ typedef enum {
      */
     LOSANT_ERR_INVALID_TIME = -14,
     /**
-     * The operating system refused a resource (descriptors, memory, threads); the log has its words.
+     * The operating system refused a resource (descriptors, memory, threads); the log, or the text of the event, has its
+     * words.
      */
     LOSANT_ERR_SYSTEM = -15,
     /**
@@ -191,7 +192,7 @@ typedef enum {
      */
     LOSANT_ERR_NETWORK = -23,
     /**
-     * The broker closed the connection.
+     * The broker closed the connection. Over WebSocket the text has the code and the reason that it gave.
      */
     LOSANT_ERR_CONNECTION_LOST = -24,
     /**
@@ -274,7 +275,8 @@ typedef enum {
      */
     LOSANT_ERR_CERTIFICATE_FILE = -49,
     /**
-     * The server answered the WebSocket request with an HTTP status that refuses it; the text has the status.
+     * The server answered the WebSocket request with an HTTP status that refuses it; the text has the status, and
+     * where a redirect leads, which is not followed.
      */
     LOSANT_ERR_WEBSOCKET_REFUSED = -50,
     /**
