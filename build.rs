@@ -114,6 +114,7 @@ const SECTIONS: &[(&str, &str, &[&str])] = &[
             "losant_device_set_secure",
             "losant_device_set_transport",
             "losant_device_set_websocket_path",
+            "losant_device_add_http_header",
             "losant_device_set_interface",
             "losant_device_set_keep_alive_seconds",
             "losant_device_set_receive_commands",

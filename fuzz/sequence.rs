@@ -127,7 +127,13 @@ fn call(bytes: &mut Bytes) {
             }
             4 => losant_device_set_secure(device, bytes.byte() & 1 == 1),
             5 => losant_device_set_transport(device, bytes.int()),
-            6 => losant_device_set_websocket_path(device, bytes.text().as_ptr()),
+            6 => {
+                let text = bytes.text();
+                check(losant_device_add_http_header(device, c"X-A".as_ptr(), text.as_ptr()));
+                let value = if text.is_empty() { ptr::null() } else { text.as_ptr() };
+                check(losant_device_add_http_header(device, text.as_ptr(), value));
+                losant_device_set_websocket_path(device, text.as_ptr())
+            }
             7 => losant_device_set_interface(device, optional(bytes, |bytes| bytes.text()).as_ptr()),
             8 => {
                 losant_device_set_ca_pem(device, optional(bytes, |bytes| bytes.text()).as_ptr(), bytes.byte() & 1 == 1)
@@ -303,6 +309,7 @@ fn nulls(device: *mut losant_device) -> Status {
             losant_device_new(null, null, null, ptr::null_mut()),
             losant_device_set_host(device, null),
             losant_device_set_websocket_path(device, null),
+            losant_device_add_http_header(device, null, null),
             losant_device_set_client_certificate_pem(device, null, null),
             losant_device_set_client_certificate_files(device, null, null),
             losant_device_add_event_observer(device, 1, None, ptr::null_mut(), None),

@@ -155,7 +155,8 @@ typedef enum {
      */
     LOSANT_ERR_INVALID_TIME = -14,
     /**
-     * The operating system refused a resource (descriptors, memory, threads); the log has its words.
+     * The operating system refused a resource (descriptors, memory, threads); the log, or the text of the event, has its
+     * words.
      */
     LOSANT_ERR_SYSTEM = -15,
     /**
@@ -191,7 +192,7 @@ typedef enum {
      */
     LOSANT_ERR_NETWORK = -23,
     /**
-     * The broker closed the connection.
+     * The broker closed the connection. Over WebSocket the text has the code and the reason that it gave.
      */
     LOSANT_ERR_CONNECTION_LOST = -24,
     /**
@@ -283,7 +284,8 @@ typedef enum {
      */
     LOSANT_ERR_CERTIFICATE_FILE = -49,
     /**
-     * The server answered the WebSocket request with an HTTP status that refuses it; the text has the status.
+     * The server answered the WebSocket request with an HTTP status that refuses it; the text has the status, and
+     * where a redirect leads, which is not followed.
      */
     LOSANT_ERR_WEBSOCKET_REFUSED = -50,
     /**
@@ -560,10 +562,14 @@ typedef enum {
 } losant_transport;
 
 /**
- * Sets the broker's host: a name, an IPv4 or an IPv6 address. The default is "broker.losant.com".
+ * Sets the broker's host. The default is "broker.losant.com". With TLS, the certificate must be for this
+ * name or address.
  *
  * @param device the device, not connecting or connected
- * @param host UTF-8, NUL-terminated, at most 255 bytes, not a URL; copied
+ * @param host a DNS name, an IPv4 address as four decimal numbers, or an IPv6 address; NUL-terminated, not
+ * a URL, without a port; copied. A name is ASCII, an internationalised one in its "xn--" form; a dot at
+ * its end keeps the resolver from trying it in other domains. An IPv6 address may stand in brackets and
+ * have a zone: "fe80::1%eth0".
  * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
  * LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
@@ -607,6 +613,23 @@ losant_status losant_device_set_transport(losant_device *device, int transport);
  * LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
  */
 losant_status losant_device_set_websocket_path(losant_device *device, const char *path);
+
+/**
+ * Adds an HTTP header to the request that opens a WebSocket, for instance an authorization that a proxy
+ * asks for, or another User-Agent than the library's "liblosant/" with its version. It is sent with the
+ * request of each connection from then on, and with no other transport. At most 16 headers, whose names
+ * and values have at most 8,192 bytes together.
+ *
+ * @param device the device, not connecting or connected
+ * @param name letters, digits and any of !#$%&'*+-.^_`|~; copied. A header with the same name, in upper or
+ * lower case, is replaced. Those that the handshake sets itself are refused: Host, Connection, Upgrade,
+ * all that begin with Sec-WebSocket-, Content-Length and Transfer-Encoding.
+ * @param value without control characters but tab; copied, never logged, and wiped from memory with the
+ * device. NULL takes the header away again, which is no error if there is none.
+ * @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT if name is NULL;
+ * LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+ */
+losant_status losant_device_add_http_header(losant_device *device, const char *name, const char *value);
 
 /**
  * Sets the network interface that connections must use. Older kernels demand CAP_NET_RAW for it.

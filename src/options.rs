@@ -5,7 +5,7 @@ use crate::{
     pacer::Rate,
     payload::MAX_PAYLOAD,
     status::{Error, Status::*},
-    transport::{Target, Trust},
+    transport::{Headers, Host, Target, Trust},
 };
 use std::time::Duration;
 
@@ -29,16 +29,17 @@ impl Transport {
     }
 }
 
-/// Not printable: it may hold a private key.
+/// Not printable: it may hold a private key, and headers that are secret.
 #[derive(Clone)]
 pub(crate) struct Options {
-    pub host: String,
+    pub host: Host,
     /// `None`: the usual one for the transport.
     pub port: Option<u16>,
     pub secure: bool,
     pub transport: Transport,
     pub trust: Trust,
     pub websocket_path: String,
+    pub headers: Headers,
     pub interface: Option<String>,
     pub keep_alive: Duration,
     /// Whether to subscribe to commands.
@@ -56,12 +57,13 @@ pub(crate) const DAY_MS: u64 = 86_400_000;
 impl Default for Options {
     fn default() -> Self {
         Options {
-            host: "broker.losant.com".to_owned(),
+            host: Host::default(),
             port: None,
             secure: true,
             transport: Transport::LOSANT_TRANSPORT_TCP,
             trust: Trust::default(),
             websocket_path: "/mqtt".to_owned(),
+            headers: Headers::default(),
             interface: None,
             keep_alive: Duration::from_secs(15),
             receive_commands: true,
@@ -100,6 +102,7 @@ impl Options {
             port: self.port.unwrap_or(usual_port),
             trust: self.secure.then(|| self.trust.clone()),
             websocket_path: websockets.then(|| self.websocket_path.clone()),
+            headers: if websockets { self.headers.clone() } else { Headers::default() },
             interface: self.interface.clone(),
             user_timeout: 2 * self.keep_alive,
         }
@@ -132,21 +135,6 @@ pub(crate) fn check_mqtt_text(name: &str, text: &str) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} {problem}")))
-}
-
-pub(crate) fn check_host(host: &str) -> Result<(), Error> {
-    let problem = if host.is_empty() {
-        "is empty"
-    } else if host.len() > 255 {
-        "is longer than 255 bytes"
-    } else if host.contains("://") || host.contains('/') {
-        "is a URL; give the host name or address alone"
-    } else if host.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        "contains white space or a control character"
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("host {problem}")))
 }
 
 pub(crate) fn check_websocket_path(path: &str) -> Result<(), Error> {
@@ -211,16 +199,6 @@ mod tests {
             let error = check_device_id("device_id", id).unwrap_err();
             assert_eq!(error.status, LOSANT_ERR_INVALID_ARGUMENT, "{id}");
             assert!(error.text.starts_with("device_id "), "{error}");
-        }
-    }
-
-    #[test]
-    fn hosts_are_names_not_urls() {
-        for host in ["broker.losant.com", "127.0.0.1", "::1", "[::1]"] {
-            assert_eq!(check_host(host), Ok(()), "{host}");
-        }
-        for host in ["", "mqtts://broker.losant.com", "a b", "host/path"] {
-            assert!(check_host(host).is_err(), "{host}");
         }
     }
 

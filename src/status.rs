@@ -41,7 +41,8 @@ pub enum Status {
     LOSANT_ERR_NO_SUCH_OBSERVER = -13,
     /// The text is not a time in any accepted form.
     LOSANT_ERR_INVALID_TIME = -14,
-    /// The operating system refused a resource (descriptors, memory, threads); the log has its words.
+    /// The operating system refused a resource (descriptors, memory, threads); the log, or the text of the event, has its
+    /// words.
     LOSANT_ERR_SYSTEM = -15,
     /// A defect in the library; it was contained and the device is closed. Please report it.
     LOSANT_ERR_INTERNAL = -16,
@@ -59,7 +60,7 @@ pub enum Status {
     LOSANT_ERR_TIMED_OUT = -22,
     /// The network failed, for example no route to the broker.
     LOSANT_ERR_NETWORK = -23,
-    /// The broker closed the connection.
+    /// The broker closed the connection. Over WebSocket the text has the code and the reason that it gave.
     LOSANT_ERR_CONNECTION_LOST = -24,
     /// The broker answers nothing any more, or does not end what it has begun to send: the link is dead. One that is slow
     /// but moves is not.
@@ -107,7 +108,8 @@ pub enum Status {
     /// A certificate or key that was set, as text or file, cannot be read or is not PEM of the right kind; the text names
     /// it.
     LOSANT_ERR_CERTIFICATE_FILE = -49,
-    /// The server answered the WebSocket request with an HTTP status that refuses it; the text has the status.
+    /// The server answered the WebSocket request with an HTTP status that refuses it; the text has the status, and
+    /// where a redirect leads, which is not followed.
     LOSANT_ERR_WEBSOCKET_REFUSED = -50,
     /// The server did not choose the WebSocket sub-protocol "mqtt".
     LOSANT_ERR_WEBSOCKET_PROTOCOL = -51,

@@ -115,6 +115,12 @@ fn no_name_server(lane: Lane) {
     assert!(told[1].contains("no-such-host.invalid"), "{}", told[1]);
 }
 
+/// A process without descriptors is told what is wrong, and its devices connect when there are some again.
+fn no_descriptors(lane: Lane) {
+    let broker = Broker::start(lane);
+    CProgram::start("starved", lane, &["127.0.0.1", &broker.device_port(lane).to_string()]).finish();
+}
+
 over_every_transport!(wrong_secret);
 
 in_every_lane!(
@@ -124,4 +130,5 @@ in_every_lane!(
     subscription_refused,
     another_protocol,
     no_name_server,
+    no_descriptors,
 );

@@ -14,6 +14,7 @@ mod forks;
 mod guest;
 mod handshakes;
 mod header;
+mod hosts;
 mod installing;
 mod layers;
 mod losses;

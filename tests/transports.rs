@@ -1,20 +1,26 @@
 //! Every transport carries the same: states and commands of any size, however the bytes are cut, and an end to waiting.
 
 use crate::support::{
-    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET, broker::free_port, certificates::Authority,
-    command_topic, fake_broker::listen, recent_ms, tls_server,
+    Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET,
+    broker::free_port,
+    certificates::Authority,
+    command_topic,
+    fake_broker::{listen, read_head},
+    recent_ms, tls_server,
 };
-use losant::{Device, Event, EventType::*, Stage, Stage::*, Status::*, Transport::*};
-use socket2::{Domain, Socket, Type};
+use losant::{Device, Error, Event, EventType::*, Stage, Stage::*, Status::*, Transport::*};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::{
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
     sync::mpsc,
     thread,
+    time::Duration,
 };
 use tungstenite::{
     Message, WebSocket, accept_hdr,
     handshake::server::{Request, Response},
+    protocol::CloseFrame,
 };
 
 fn device(listener: Listener, port: u16) -> Device {
@@ -201,11 +207,55 @@ fn websocket_server(answer: &'static str) -> u16 {
 }
 
 #[test]
-fn a_refused_websocket_is_told_with_its_http_status() {
-    let port = websocket_server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-    let error = device(Listener::Ws, port).connect_blocking().unwrap_err();
-    assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
-    assert!(error.text.contains("404 Not Found"), "{error}");
+fn a_refused_websocket_is_told_with_its_http_status_and_place() {
+    for (answer, told) in [
+        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "404 Not Found"),
+        (
+            "HTTP/1.1 308 Permanent Redirect\r\nLocation: wss://b/\r\n\r\n",
+            "308 Permanent Redirect, it is at \"wss://b/\"",
+        ),
+    ] {
+        let error = device(Listener::Ws, websocket_server(answer)).connect_blocking().unwrap_err();
+        assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
+        assert!(error.text.ends_with(told), "{error}");
+    }
+}
+
+#[test]
+fn headers_of_the_host_go_with_each_request_for_a_websocket() {
+    let (told, heard) = mpsc::channel();
+    let server = FakeBroker::serving(move |mut stream| {
+        told.send(read_head(&mut stream)?).unwrap();
+        stream.write_all(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+    });
+    let device = device(Listener::Ws, server.port());
+    let request = |device: &Device| {
+        assert_eq!(device.connect_blocking().map_err(|e| e.status), Err(LOSANT_ERR_WEBSOCKET_REFUSED));
+        heard.recv().unwrap()
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    assert!(request(&device).contains(&format!("\r\nUser-Agent: liblosant/{version}\r\n")));
+
+    device.add_http_header("user-agent", Some("mine/1")).unwrap();
+    device.add_http_header("Authorization", Some("Basic dTpw")).unwrap();
+    device.start().unwrap();
+    for _ in 0..3 {
+        let request = heard.recv_timeout(crate::support::DEADLINE).unwrap();
+        let lines: Vec<_> = request.lines().skip(1).filter(|line| !line.starts_with("Sec-WebSocket-Key")).collect();
+        let host = format!("Host: 127.0.0.1:{}", server.port());
+        let expected = [
+            &host,
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Protocol: mqtt",
+            "user-agent: mine/1",
+            "Authorization: Basic dTpw",
+            "",
+        ];
+        assert_eq!(lines, expected);
+    }
+    device.shut_down().unwrap();
 }
 
 /// A WebSocket server that speaks just enough MQTT, and frames it as the closure wants.
@@ -294,6 +344,83 @@ fn a_close_frame_is_a_lost_connection() {
     let port = websocket_broker(|socket, _| socket.close(None).unwrap());
     let error = device(Listener::Ws, port).connect_blocking().unwrap_err();
     assert_eq!(error.status, LOSANT_ERR_CONNECTION_LOST, "{error}");
+}
+
+/// How a connection ends that the server closes with this frame, as soon as a packet of this kind has come.
+fn closed_with(frame: Option<CloseFrame>, at: u8) -> Error {
+    let port = websocket_broker(move |socket, answer| {
+        if answer[0] == at {
+            socket.send(Message::Binary(answer.into())).unwrap();
+        } else if at != 0 {
+            socket.send(Message::Binary(answer.into())).unwrap();
+            return;
+        }
+        socket.close(frame.clone()).unwrap();
+    });
+    let device = device(Listener::Ws, port);
+    let (told, heard) = mpsc::channel();
+    device.add_observer(LOSANT_EVENT_ERROR, move |device, event| {
+        told.send(event.clone()).unwrap();
+        device.close().unwrap();
+    });
+    let _ = device.connect_blocking();
+    let Event::Error(error) = heard.recv().unwrap() else { panic!("not an error") };
+    error
+}
+
+#[test]
+fn a_close_frame_tells_why_before_and_after_the_connection_is_complete() {
+    for (at, stage) in [(0, LOSANT_STAGE_MQTT), (0x20, LOSANT_STAGE_MQTT), (0x90, LOSANT_STAGE_ONLINE)] {
+        let quota = CloseFrame { code: 1008.into(), reason: "quota\nexceeded".into() };
+        for (frame, words) in [
+            (Some(quota), r#": WebSocket close code 1008, "quota\nexceeded""#),
+            (Some(CloseFrame { code: 4321.into(), reason: "".into() }), ": WebSocket close code 4321"),
+            (None, ": WebSocket close frame without a code"),
+        ] {
+            let error = closed_with(frame, at);
+            assert_eq!((error.status, error.stage), (LOSANT_ERR_CONNECTION_LOST, stage), "{error}");
+            assert!(error.text.ends_with(words), "{error}");
+        }
+    }
+}
+
+/// A server that has enough of a device closes while states are still coming: with something unread, its end is a reset,
+/// which may meet the device as it writes.
+#[test]
+fn a_close_frame_is_heard_by_a_device_that_is_writing() {
+    let port = websocket_broker(|socket, answer| {
+        let subscribed = answer[0] == 0x90;
+        socket.send(Message::Binary(answer.into())).unwrap();
+        if subscribed {
+            // The first state has come; the next ones stay unread.
+            socket.read().unwrap();
+            // A reset takes with it what the kernel still holds back.
+            socket.get_ref().set_nodelay(true).unwrap();
+            let frame = CloseFrame { code: 1008.into(), reason: "quota exceeded".into() };
+            socket.send(Message::Close(Some(frame))).unwrap();
+            SockRef::from(socket.get_ref()).set_linger(Some(Duration::ZERO)).unwrap();
+            // Ends this thread without a word, and with it the socket.
+            std::panic::resume_unwind(Box::new(()));
+        }
+    });
+    let device = device(Listener::Ws, port);
+    device.set_rate_limit(0, 0, 1).unwrap();
+    device.set_reconnect_delay(1, 1).unwrap();
+    let (told, heard) = mpsc::channel();
+    device.add_observer(LOSANT_EVENT_ERROR, move |device, event| {
+        if told.send(event.clone()).is_err() {
+            device.close().unwrap();
+        }
+    });
+    for n in 0..200 {
+        device.send_state(&format!("{{\"n\":{n},\"filler\":\"{}\"}}", "x".repeat(20_000)), 0).unwrap();
+    }
+    device.start().unwrap();
+    for _ in 0..30 {
+        let Event::Error(error) = heard.recv_timeout(crate::support::DEADLINE).unwrap() else { panic!("not an error") };
+        assert!(error.text.contains(r#"1008, "quota exceeded""#), "{error}");
+    }
+    device.shut_down().unwrap();
 }
 
 #[test]

@@ -102,10 +102,7 @@ impl Established {
             let wait = self.fill(pinged, config, cx)?;
             let wrote = match self.write(history, cx) {
                 Ok(wrote) => wrote,
-                Err(error) => {
-                    self.read_rest(config, history, cx);
-                    return Err(error);
-                }
+                Err(error) => return Err(self.reason_sent(config, history, cx).unwrap_or(error)),
             };
             if !(self.readable || wrote && self.writable && self.has_more(cx)) {
                 let due = self.session.deadline();
@@ -153,16 +150,6 @@ impl Established {
         // What came before an error counts: an acknowledgement saves a resend.
         self.handle_incoming(config, history, cx);
         outcome.map_err(|error| error.at(stage))
-    }
-
-    /// Reads what has come before the connection broke: an acknowledgement saves a resend, and suspicion.
-    fn read_rest(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
-        self.readable = true;
-        for _ in 0..MAX_EXCHANGES {
-            if !self.readable || self.read(config, history, cx).is_err() {
-                return;
-            }
-        }
     }
 
     /// Moves states from the outbox into the session's output; when to come again, if the pace
@@ -226,8 +213,17 @@ impl Established {
     }
 
     fn closed(&self) -> Error {
-        let text = format!("the broker closed the connection{}", self.session.unanswered());
+        let farewell = self.stream.farewell().map(|words| format!(": {words}")).unwrap_or_default();
+        let text = format!("the broker closed the connection{}{farewell}", self.session.unanswered());
         Error::new(LOSANT_ERR_CONNECTION_LOST, text)
+    }
+
+    /// Writing has failed: a broker that says why it closes, and resets the connection with something of ours unread, is
+    /// heard all the same.
+    fn reason_sent(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) -> Option<Error> {
+        self.ready(Readiness { ready: true, hung_up: true });
+        let error = (0..MAX_EXCHANGES).find_map(|_| self.read(config, history, cx).err());
+        error.filter(|_| self.stream.farewell().is_some())
     }
 
     /// A broker that closes with something unread of ours resets the connection.
@@ -294,7 +290,7 @@ impl Established {
     fn online(&mut self, refused: bool, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) {
         let id = &config.identity.client_id;
         self.online_since = Some(cx.now.instant);
-        log::info!("{id}: connected to {}:{}", config.target.host, config.target.port);
+        log::info!("{id}: connected to {}", config.target.host.authority(config.target.port));
         cx.tell(if history.was_online { Event::Reconnect } else { Event::Connect });
         history.was_online = true;
         history.counts.connects += 1;

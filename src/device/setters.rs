@@ -7,16 +7,17 @@ use crate::{
     pacer::Rate,
     payload,
     status::Error,
-    transport::{IdentitySource, parse_certificates, parse_identity},
+    transport::{Host, IdentitySource, parse_certificates, parse_identity},
 };
 use std::{path::Path, time::Duration};
 use zeroize::Zeroizing;
 
 impl Device {
-    /// The broker's host name or address; the default is `broker.losant.com`.
+    /// The broker's host: a DNS name in ASCII, an IPv4 address, or an IPv6 address, which may have a zone and brackets. The
+    /// default is `broker.losant.com`.
     pub fn set_host(&self, host: &str) -> Result<(), Error> {
-        options::check_host(host)?;
-        self.set(|options| host.clone_into(&mut options.host))
+        let host = Host::parse(host)?;
+        self.set(|options| options.host = host)
     }
 
     /// The broker's port; 0, the default, is the usual one for the transport.
@@ -38,6 +39,14 @@ impl Device {
     pub fn set_websocket_path(&self, path: &str) -> Result<(), Error> {
         options::check_websocket_path(path)?;
         self.set(|options| path.clone_into(&mut options.websocket_path))
+    }
+
+    /// A header that is sent with the request for a WebSocket, in the place of one with the same name; `None` takes it away
+    /// again. At most 16, with 8,192 bytes of names and values together.
+    pub fn add_http_header(&self, name: &str, value: Option<&str>) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        self.set(|options| outcome = options.headers.set(name, value))?;
+        outcome
     }
 
     /// The network interface that connections must use, for example `wwan0`; `None`, the default, lets the system choose.

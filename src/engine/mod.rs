@@ -326,7 +326,8 @@ impl Engine {
         let options = &run.options;
         let (target, limits) = (options.target(), options.limits);
         let now = Instant::now();
-        let throttle = throttle::of(&self.id, &target.host, target.port, limits.per_topic, limits.per_connection, now);
+        let throttle =
+            throttle::of(&self.id, target.host.identity(), target.port, limits.per_topic, limits.per_connection, now);
         let mut outbox = self.outbox.lock();
         outbox.set_throttle(throttle);
         outbox.set_closing(false);

@@ -14,10 +14,14 @@ use std::{
     path::Path,
 };
 
-/// Sets the broker's host: a name, an IPv4 or an IPv6 address. The default is "broker.losant.com".
+/// Sets the broker's host. The default is "broker.losant.com". With TLS, the certificate must be for this
+/// name or address.
 ///
 /// @param device the device, not connecting or connected
-/// @param host UTF-8, NUL-terminated, at most 255 bytes, not a URL; copied
+/// @param host a DNS name, an IPv4 address as four decimal numbers, or an IPv6 address; NUL-terminated, not
+/// a URL, without a port; copied. A name is ASCII, an internationalised one in its "xn--" form; a dot at
+/// its end keeps the resolver from trying it in other domains. An IPv6 address may stand in brackets and
+/// have a zone: "fe80::1%eth0".
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
 /// LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
@@ -83,6 +87,33 @@ pub unsafe extern "C" fn losant_device_set_websocket_path(device: *mut losant_de
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
         found.set_websocket_path(unsafe { text_argument("path", path)? })
+    })
+}
+
+/// Adds an HTTP header to the request that opens a WebSocket, for instance an authorization that a proxy
+/// asks for, or another User-Agent than the library's "liblosant/" with its version. It is sent with the
+/// request of each connection from then on, and with no other transport. At most 16 headers, whose names
+/// and values have at most 8,192 bytes together.
+///
+/// @param device the device, not connecting or connected
+/// @param name letters, digits and any of !#$%&'*+-.^_`|~; copied. A header with the same name, in upper or
+/// lower case, is replaced. Those that the handshake sets itself are refused: Host, Connection, Upgrade,
+/// all that begin with Sec-WebSocket-, Content-Length and Transfer-Encoding.
+/// @param value without control characters but tab; copied, never logged, and wiped from memory with the
+/// device. NULL takes the header away again, which is no error if there is none.
+/// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT if name is NULL;
+/// LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_INVALID_ARGUMENT; LOSANT_ERR_ALREADY_RUNNING
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn losant_device_add_http_header(
+    device: *mut losant_device,
+    name: *const c_char,
+    value: *const c_char,
+) -> Status {
+    guard("losant_device_add_http_header", || {
+        let found = handle::find(device)?;
+        // SAFETY: the caller passes NULL or NUL-terminated strings.
+        let (name, value) = unsafe { (text_argument("name", name)?, optional_text_argument("value", value)?) };
+        found.add_http_header(name, value)
     })
 }
 

@@ -1,9 +1,10 @@
 //! From a host name to a stream, under one deadline.
 
 use super::{
-    Notify, Stream, fault,
+    Headers, Host, Notify, Stream, fault,
     plain::Plain,
     resolve::Resolution,
+    resources,
     socket::Socket,
     tls::{self, Trust},
     websocket::{self, Opened, Opening},
@@ -25,29 +26,18 @@ use std::{
 /// Where to connect and how.
 #[derive(Clone)]
 pub(crate) struct Target {
-    pub host: String,
+    pub host: Host,
     pub port: u16,
     /// `Some` for TLS.
     pub trust: Option<Trust>,
     /// `Some` for WebSocket: the path to ask for.
     pub websocket_path: Option<String>,
+    /// Sent with the request for a WebSocket.
+    pub headers: Headers,
     /// Network interface that packets must leave by.
     pub interface: Option<String>,
     /// How long written bytes may stay unacknowledged before the kernel gives the link up (TCP_USER_TIMEOUT).
     pub user_timeout: Duration,
-}
-
-impl Target {
-    /// The host as certificates and resolvers know it: an IPv6 address without its brackets.
-    fn bare_host(&self) -> &str {
-        self.host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&self.host)
-    }
-
-    /// Host and port as in a URL.
-    fn authority(&self) -> String {
-        let host = self.bare_host();
-        if host.contains(':') { format!("[{host}]:{}", self.port) } else { format!("{host}:{}", self.port) }
-    }
 }
 
 /// A connection on its way.
@@ -84,7 +74,8 @@ enum Outcome {
 impl Connecting {
     pub fn start(target: Target, deadline: Instant, notify: Notify) -> Result<Self, Error> {
         let stage = LOSANT_STAGE_RESOLVE;
-        let resolution = Resolution::start(target.bare_host(), target.port, notify).map_err(|error| error.at(stage))?;
+        let resolution =
+            Resolution::start(target.host.lookup(), target.port, notify).map_err(|error| error.at(stage))?;
         Ok(Connecting { target, deadline, stage, step: Step::Resolve(resolution) })
     }
 
@@ -125,7 +116,7 @@ impl Connecting {
                 outcome => {
                     let error = outcome.err().map_or_else(
                         || Error::new(LOSANT_ERR_TIMED_OUT, format!("cannot connect to {address}: no answer")),
-                        |e| fault::from_io(&format!("cannot connect to {address}"), &e),
+                        |e| resources::from_io(&format!("cannot connect to {address}"), &e),
                     );
                     // The old socket must be gone before the poll hears of the next under the same token.
                     drop(socket);
@@ -144,7 +135,7 @@ impl Connecting {
         };
         self.stage = LOSANT_STAGE_TLS;
         let connector = tls::connector(trust)?;
-        self.after_tls(connector.connect(self.target.bare_host(), Socket::new(socket, true)))
+        self.after_tls(connector.connect(self.target.host.identity(), Socket::new(socket, true)))
     }
 
     fn after_tls(&mut self, outcome: Result<tls::Encrypted, HandshakeError<Socket>>) -> Result<Outcome, Error> {
@@ -156,11 +147,13 @@ impl Connecting {
     }
 
     fn open_websocket(&mut self, stream: Plain) -> Result<Outcome, Error> {
-        let Some(path) = &self.target.websocket_path else {
+        let target = &self.target;
+        let Some(path) = &target.websocket_path else {
             return Ok(Outcome::Arrived(stream.into()));
         };
         self.stage = LOSANT_STAGE_WEBSOCKET;
-        after_websocket(websocket::open(stream, &self.target.authority(), path)?)
+        let host = target.host.http_host(target.port, target.trust.is_some());
+        after_websocket(websocket::open(stream, &host, path, &target.headers)?)
     }
 
     /// Opens a socket to the next address that lets itself be tried; the last failure if there is none.
@@ -178,7 +171,7 @@ impl Connecting {
             let give_up = now + self.deadline.saturating_duration_since(now) / shares;
             match open(&self.target, address, registry, token) {
                 Ok(socket) => return Ok(Step::Tcp { socket, address, give_up, rest }),
-                Err(e) => last = Some(fault::from_io(&format!("cannot connect to {address}"), &e)),
+                Err(e) => last = Some(resources::from_io(&format!("cannot connect to {address}"), &e)),
             }
         }
         Err(last.unwrap_or_else(|| self.timed_out()))
@@ -193,7 +186,7 @@ impl Connecting {
         };
         Error::new(
             LOSANT_ERR_TIMED_OUT,
-            format!("connecting to {} took too long while {doing}", self.target.authority()),
+            format!("connecting to {} took too long while {doing}", self.target.host.authority(self.target.port)),
         )
     }
 
@@ -259,10 +252,11 @@ mod tests {
 
     fn connecting(addresses: Vec<SocketAddr>, deadline: Instant) -> Connecting {
         let target = Target {
-            host: "test".to_owned(),
+            host: Host::default(),
             port: 1,
             trust: None,
             websocket_path: None,
+            headers: Headers::default(),
             interface: None,
             user_timeout: Duration::from_secs(1),
         };

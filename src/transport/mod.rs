@@ -5,8 +5,11 @@
 
 mod connect;
 mod fault;
+mod headers;
+mod host;
 mod plain;
 mod resolve;
+mod resources;
 mod socket;
 mod stream;
 mod tls;
@@ -14,7 +17,9 @@ pub(crate) mod upgrade;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
-pub(crate) use fault::lost;
+pub(crate) use headers::Headers;
+pub(crate) use host::Host;
+pub(crate) use resources::lost;
 pub(crate) use stream::Stream;
 pub(crate) use tls::{IdentitySource, Trust, parse_certificates, parse_identity};
 

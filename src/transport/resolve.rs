@@ -1,12 +1,14 @@
 //! Host names to addresses. The system's resolver blocks, so it gets a short-lived thread of its own, which nobody
 //! waits for: it holds nothing but its answer's place.
 
-use super::Notify;
+use super::{Notify, resources};
 use crate::{
     status::{Error, Status::*},
     sync::{Mutex, Rank, Ranked, spawn_quiet},
 };
+use socket2::{Domain, Socket, Type};
 use std::{
+    io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
 };
@@ -56,6 +58,18 @@ fn look_up(host: &str, port: u16) -> Answer {
             let addresses: Vec<_> = addresses.collect();
             if addresses.is_empty() { failed("no address".into()) } else { Ok(addresses) }
         }
-        Err(e) => failed(e.to_string()),
+        Err(e) => match refusal(&e) {
+            Some(e) => Err(resources::from_io(&format!("cannot resolve {host}"), &e)),
+            None => failed(e.to_string()),
+        },
     }
+}
+
+/// The system's own word, if a look-up has failed for want of descriptors or memory. Resolvers that cannot open their files
+/// and sockets often say no more than that the name is unknown, or that they failed for the moment.
+fn refusal(e: &io::Error) -> Option<io::Error> {
+    if resources::are_refused(e) {
+        return e.raw_os_error().map(io::Error::from_raw_os_error);
+    }
+    Socket::new(Domain::UNIX, Type::DGRAM, None).err().filter(resources::are_refused)
 }

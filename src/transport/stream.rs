@@ -59,6 +59,14 @@ impl Stream {
         }
     }
 
+    /// What the other side has said of its reason to close, where the carrier has words for that.
+    pub fn farewell(&self) -> Option<&str> {
+        match &self.0 {
+            Carrier::Plain(_) => None,
+            Carrier::WebSocket(ws) => ws.farewell(),
+        }
+    }
+
     /// Ends each layer as its protocol asks: a WebSocket close frame, then TLS close_notify. Nobody waits for an answer.
     pub fn close(&mut self) {
         match &mut self.0 {

@@ -2,11 +2,13 @@
 //!
 //! tungstenite's own needs the whole `http` crate, a tenth of this library.
 
+use super::Headers;
 use crate::{
     json::excerpt,
     status::{Error, Status::*},
 };
 use openssl::{base64, rand::rand_bytes, sha::sha1};
+use zeroize::Zeroizing;
 
 /// No server has a reason to send more in front of the first frame.
 const MAX_HEAD: usize = 16 * 1024;
@@ -21,17 +23,22 @@ pub(crate) struct Upgrade {
 }
 
 impl Upgrade {
-    /// The upgrade and its request. `authority` is host and port as in a URL; both have been checked for characters that
-    /// could end a header.
-    pub fn new(authority: &str, path: &str) -> Result<(Self, Vec<u8>), Error> {
+    /// The upgrade and its request. `host` is the value of the header Host. All have been checked for characters that could
+    /// end a header.
+    pub fn new(host: &str, path: &str, headers: &Headers) -> Result<(Self, Zeroizing<Vec<u8>>), Error> {
         let mut nonce = [0; 16];
         rand_bytes(&mut nonce).map_err(|e| Error::new(LOSANT_ERR_SYSTEM, format!("no random numbers: {e}")))?;
         let key = base64::encode_block(&nonce);
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+        let ours = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Protocol: mqtt\r\n"
         );
-        Ok((Upgrade { key, response: Vec::new() }, request.into_bytes()))
+        // Large enough at once: what grows leaves copies behind.
+        let mut request = String::with_capacity(ours.len() + headers.len() + 2);
+        request.push_str(&ours);
+        headers.write(&mut request);
+        request.push_str("\r\n");
+        Ok((Upgrade { key, response: Vec::new() }, Zeroizing::new(request.into_bytes())))
     }
 
     /// Takes what the server sent. When its answer is complete and right: the bytes that came behind it.
@@ -53,11 +60,8 @@ impl Upgrade {
 
     /// The conditions of RFC 6455 section 4.1 and MQTT 3.1.1 section 6.
     fn check(&self, response: &httparse::Response<'_, '_>) -> Result<(), Error> {
-        let status = response.code.unwrap_or(0);
-        if status != 101 {
-            let reason = excerpt(response.reason.unwrap_or_default());
-            let detail = format!("the server refused the WebSocket: HTTP status {status} {reason}");
-            return Err(Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, detail.trim_end()));
+        if response.code != Some(101) {
+            return Err(refused(response));
         }
         let values = |name: &'static str| {
             let named = response.headers.iter().filter(move |header| header.name.eq_ignore_ascii_case(name));
@@ -84,6 +88,22 @@ impl Upgrade {
         }
         Ok(())
     }
+}
+
+/// An answer with another status than 101. No redirect is followed (RFC 6455 section 4.1 leaves it open): who asks for one
+/// host does not want key and secret sent to another.
+fn refused(response: &httparse::Response<'_, '_>) -> Error {
+    let (status, reason) = (response.code.unwrap_or(0), excerpt(response.reason.unwrap_or_default().trim()));
+    let mut text = format!("the server refused the WebSocket: HTTP status {status}");
+    if !reason.is_empty() {
+        text.push_str(&format!(" {}", reason.escape_debug()));
+    }
+    let location = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("Location"));
+    if let (301 | 302 | 303 | 307 | 308, Some(location)) = (status, location) {
+        let location = String::from_utf8_lossy(location.value);
+        text.push_str(&format!(", it is at {:?}", excerpt(&location)));
+    }
+    Error::new(LOSANT_ERR_WEBSOCKET_REFUSED, text)
 }
 
 /// What a server answers to a key (RFC 6455 section 4.2.2).
@@ -138,6 +158,25 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_tells_its_status_and_where_to_go_instead() {
+        let long = "x".repeat(1000);
+        for (answer, told) in [
+            ("403 Forbidden\r\nLocation: elsewhere", "403 Forbidden"),
+            ("429 Too Many Requests", "429 Too Many Requests"),
+            ("503", "503"),
+            ("301 Moved\r\nlocation: https://h/p", "301 Moved, it is at \"https://h/p\""),
+            ("302 Found\r\nLocation: \t/a\tb\"\u{202e}c", r#"302 Found, it is at "/a\tb\"\u{202e}c""#),
+            ("307 Temporary Redirect", "307 Temporary Redirect"),
+            ("308 \t\r\nLocation:", "308, it is at \"\""),
+            (&format!("308 x\r\nLocation: {long}"), &format!("308 x, it is at \"{}\"", &long[..100])),
+        ] {
+            let error = upgrade().receive(format!("HTTP/1.1 {answer}\r\n\r\n").as_bytes()).unwrap_err();
+            assert_eq!(error.status, LOSANT_ERR_WEBSOCKET_REFUSED, "{error}");
+            assert_eq!(error.text, format!("the server refused the WebSocket: HTTP status {told}"));
+        }
+    }
+
+    #[test]
     fn an_answer_without_end_is_given_up() {
         let mut upgrade = upgrade();
         let endless = format!("HTTP/1.1 101 x\r\nA: {}", "x".repeat(MAX_HEAD));
@@ -146,13 +185,16 @@ mod tests {
 
     #[test]
     fn the_request_asks_for_mqtt() {
-        let (upgrade, request) = Upgrade::new("h:80", "/mqtt").unwrap();
-        let request = String::from_utf8(request).unwrap();
+        let mut headers = Headers::default();
+        headers.set("Authorization", Some("Basic x")).unwrap();
+        let (upgrade, request) = Upgrade::new("h:81", "/mqtt", &headers).unwrap();
+        let request = String::from_utf8(request.to_vec()).unwrap();
         assert!(
-            request.starts_with("GET /mqtt HTTP/1.1\r\nHost: h:80\r\n") && request.ends_with("\r\n\r\n"),
+            request.starts_with("GET /mqtt HTTP/1.1\r\nHost: h:81\r\n") && request.ends_with("\r\n\r\n"),
             "{request}"
         );
         assert!(request.contains(&format!("Sec-WebSocket-Key: {}\r\n", upgrade.key)));
+        assert!(request.contains("\r\nUser-Agent: liblosant/") && request.contains("\r\nAuthorization: Basic x\r\n"));
         assert_eq!(upgrade.key.len(), 24);
     }
 }

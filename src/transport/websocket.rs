@@ -1,8 +1,11 @@
 //! MQTT over WebSocket (MQTT 3.1.1 section 6): binary frames of the sub-protocol "mqtt", whose bounds mean nothing, as one
 //! byte stream.
 
-use super::{fault, plain::Plain, upgrade::Upgrade};
-use crate::status::{Error, Status::*};
+use super::{Headers, plain::Plain, resources, upgrade::Upgrade};
+use crate::{
+    json::excerpt,
+    status::{Error, Status::*},
+};
 use std::{
     io::{self, Read, Write},
     mem,
@@ -10,7 +13,7 @@ use std::{
 use tungstenite::{
     Bytes, Message, WebSocket,
     error::{CapacityError, ProtocolError},
-    protocol::{Role, WebSocketConfig},
+    protocol::{CloseFrame, Role, WebSocketConfig},
 };
 use zeroize::Zeroizing;
 
@@ -25,7 +28,8 @@ const IDLE_FRAMES: usize = 100;
 pub(crate) struct Opening<S = Plain> {
     stream: S,
     upgrade: Upgrade,
-    request: Vec<u8>,
+    /// Its headers may hold secrets.
+    request: Zeroizing<Vec<u8>>,
     sent: usize,
 }
 
@@ -34,9 +38,9 @@ pub(crate) enum Opened<S = Plain> {
     NotYet(Box<Opening<S>>),
 }
 
-/// Asks for a WebSocket. `authority` is host and port as in a URL.
-pub(crate) fn open<S: Read + Write>(stream: S, authority: &str, path: &str) -> Result<Opened<S>, Error> {
-    let (upgrade, request) = Upgrade::new(authority, path)?;
+/// Asks for a WebSocket. `host` is the value of the header Host.
+pub(crate) fn open<S: Read + Write>(stream: S, host: &str, path: &str, headers: &Headers) -> Result<Opened<S>, Error> {
+    let (upgrade, request) = Upgrade::new(host, path, headers)?;
     Opening { stream, upgrade, request, sent: 0 }.advance()
 }
 
@@ -46,7 +50,7 @@ impl<S: Read + Write> Opening<S> {
         match self.exchange() {
             Ok(early_frames) => Ok(Opened::Yes(Box::new(WsStream::new(self.stream, early_frames?)))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Opened::NotYet(Box::new(self))),
-            Err(e) => Err(fault::from_io("the WebSocket handshake failed", &e)),
+            Err(e) => Err(resources::from_io("the WebSocket handshake failed", &e)),
         }
     }
 
@@ -74,6 +78,8 @@ pub(crate) struct WsStream<S = Plain> {
     incoming: Bytes,
     /// How many bytes of the caller's next write are in a frame that the network has not wholly taken yet.
     framed: usize,
+    /// What the server's close frame said.
+    farewell: Option<Box<str>>,
 }
 
 impl<S: Read + Write> WsStream<S> {
@@ -85,7 +91,7 @@ impl<S: Read + Write> WsStream<S> {
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
         let socket = WebSocket::from_partially_read(stream, early_frames, Role::Client, Some(config));
-        WsStream { socket, incoming: Bytes::new(), framed: 0 }
+        WsStream { socket, incoming: Bytes::new(), framed: 0, farewell: None }
     }
 
     pub fn get_ref(&self) -> &S {
@@ -94,6 +100,11 @@ impl<S: Read + Write> WsStream<S> {
 
     pub fn get_mut(&mut self) -> &mut S {
         self.socket.get_mut()
+    }
+
+    /// The code and the reason of the server's close frame, once it has been read.
+    pub fn farewell(&self) -> Option<&str> {
+        self.farewell.as_deref()
     }
 
     pub fn close(&mut self) {
@@ -115,7 +126,12 @@ impl<S: Read + Write> Read for WsStream<S> {
                 Ok(Message::Binary(bytes)) => self.incoming = bytes,
                 // Answered by tungstenite; the answer goes out with the next read or write.
                 Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_)) => {}
-                Ok(Message::Close(_)) => return Ok(0),
+                Ok(Message::Close(frame)) => {
+                    self.farewell = Some(farewell(frame.as_ref()).into());
+                    // The server waits for the answer; if it does not go out, that changes nothing.
+                    let _ = self.socket.flush();
+                    return Ok(0);
+                }
                 Ok(Message::Text(_)) => {
                     let wrong = "the server sent a text frame, which MQTT forbids (6.0.0)";
                     return Err(io::Error::new(io::ErrorKind::InvalidData, wrong));
@@ -148,6 +164,15 @@ impl<S: Read + Write> Write for WsStream<S> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.socket.flush().map_err(into_io)
+    }
+}
+
+/// What a close frame says, in one line: its reason is a text from outside.
+fn farewell(frame: Option<&CloseFrame>) -> String {
+    match frame {
+        None => "WebSocket close frame without a code".to_owned(),
+        Some(frame) if frame.reason.is_empty() => format!("WebSocket close code {}", u16::from(frame.code)),
+        Some(frame) => format!("WebSocket close code {}, {:?}", u16::from(frame.code), excerpt(&frame.reason)),
     }
 }
 
@@ -220,6 +245,22 @@ mod tests {
             let answer = stream.read(&mut [0; 100]).map_err(|e| e.kind());
             assert_eq!(answer, Err(io::ErrorKind::Interrupted), "{bytes:?}");
             assert!(stream.get_mut().at <= 64 * 1024, "{} bytes read", stream.get_mut().at);
+        }
+    }
+
+    #[test]
+    fn what_a_close_frame_says_is_told_in_one_line() {
+        let long = [&b"\x88\x7d\x0f\xa0"[..], &[b'x'; 123]].concat();
+        for (bytes, words) in [
+            (&b"\x88\x10\x03\xf0quota exceeded"[..], r#"WebSocket close code 1008, "quota exceeded""#),
+            (b"\x88\x02\x03\xf0", "WebSocket close code 1008"),
+            (b"\x88\0", "WebSocket close frame without a code"),
+            (b"\x88\x09\x0f\xa0a\r\n\x1b[1m", r#"WebSocket close code 4000, "a\r\n\u{1b}[1m""#),
+            (&long, &format!("WebSocket close code 4000, {:?}", "x".repeat(100))),
+        ] {
+            let mut stream = stream(bytes, b"\x82\x01x");
+            assert_eq!(stream.read(&mut [0; 100]).map_err(|e| e.kind()), Ok(0), "{words}");
+            assert_eq!(stream.farewell(), Some(words));
         }
     }
 

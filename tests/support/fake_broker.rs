@@ -109,6 +109,16 @@ pub fn read_packet(stream: &mut impl Read) -> io::Result<(u8, Vec<u8>)> {
     Ok((first, body))
 }
 
+/// An HTTP request up to the empty line behind its headers.
+pub fn read_head(stream: &mut impl Read) -> io::Result<String> {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    Ok(String::from_utf8_lossy(&head).into_owned())
+}
+
 /// What a broker that is content answers to a packet.
 pub fn answer(first: u8, body: &[u8]) -> Option<Vec<u8>> {
     match first >> 4 {

@@ -3,22 +3,47 @@
 use super::FakeBroker;
 use openssl::{
     pkey::PKey,
-    ssl::{SslAcceptor, SslMethod, SslVersion},
+    ssl::{NameType, SslAcceptor, SslAcceptorBuilder, SslMethod, SslVersion},
     x509::X509,
 };
-use std::{io::Read, sync::Arc};
+use std::{
+    io::Read,
+    sync::{Arc, Mutex, mpsc::Sender},
+};
 
 /// Serves this PEM chain with this key.
 pub fn start(chain: &str, key: &str) -> FakeBroker {
-    with(chain, key, None)
+    holding(builder(chain, key))
 }
 
 /// One that speaks nothing newer than TLS 1.1.
 pub fn outdated(chain: &str, key: &str) -> FakeBroker {
-    with(chain, key, Some(SslVersion::TLS1_1))
+    let mut builder = builder(chain, key);
+    builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1_1 | openssl::ssl::SslOptions::NO_TLSV1);
+    builder.set_cipher_list("ALL:@SECLEVEL=0").expect("a list");
+    builder.set_min_proto_version(Some(SslVersion::TLS1)).expect("a version");
+    builder.set_max_proto_version(Some(SslVersion::TLS1_1)).expect("a version");
+    holding(builder)
 }
 
-fn with(chain: &str, key: &str, newest: Option<SslVersion>) -> FakeBroker {
+/// Tells the name that SNI asks for, and ends each connection after the handshake.
+pub fn telling_names(chain: &str, key: &str, names: Sender<Option<String>>) -> FakeBroker {
+    let mut builder = builder(chain, key);
+    let names = Mutex::new(names);
+    builder.set_servername_callback(move |ssl, _| {
+        let _ = names.lock().unwrap().send(ssl.servername(NameType::HOST_NAME).map(str::to_owned));
+        Ok(())
+    });
+    let acceptor = Arc::new(builder.build());
+    FakeBroker::serving(move |stream| {
+        let mut stream = acceptor.accept(stream).map_err(std::io::Error::other)?;
+        stream.shutdown().map_err(std::io::Error::other)?;
+        // What the other side has sent is read: a reset could overtake the end.
+        stream.get_mut().read_to_end(&mut Vec::new()).map(drop)
+    })
+}
+
+fn builder(chain: &str, key: &str) -> SslAcceptorBuilder {
     let mut builder = SslAcceptor::mozilla_intermediate(SslMethod::tls()).expect("a server can be made");
     let mut certificates = X509::stack_from_pem(chain.as_bytes()).expect("the chain is PEM").into_iter();
     builder.set_certificate(&certificates.next().expect("there is a leaf")).expect("it can be used");
@@ -27,12 +52,10 @@ fn with(chain: &str, key: &str, newest: Option<SslVersion>) -> FakeBroker {
     }
     let key = PKey::private_key_from_pem(key.as_bytes()).expect("the key is PEM");
     builder.set_private_key(&key).expect("the key fits");
-    if newest.is_some() {
-        builder.clear_options(openssl::ssl::SslOptions::NO_TLSV1_1 | openssl::ssl::SslOptions::NO_TLSV1);
-        builder.set_cipher_list("ALL:@SECLEVEL=0").expect("a list");
-        builder.set_min_proto_version(Some(SslVersion::TLS1)).expect("a version");
-        builder.set_max_proto_version(newest).expect("a version");
-    }
+    builder
+}
+
+fn holding(builder: SslAcceptorBuilder) -> FakeBroker {
     let acceptor = Arc::new(builder.build());
     FakeBroker::serving(move |stream| {
         if let Ok(mut stream) = acceptor.accept(stream) {

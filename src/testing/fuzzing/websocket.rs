@@ -1,7 +1,7 @@
 //! A hostile server behind a WebSocket.
 
 use crate::transport::{
-    upgrade,
+    Headers, upgrade,
     websocket::{self, Opened, WsStream},
 };
 use std::io::{self, Read, Write};
@@ -25,7 +25,7 @@ pub fn websocket(data: &[u8]) {
 /// The bytes that come out of the WebSocket; nothing if it does not open.
 fn converse(answer: &[u8], size: usize) -> Option<Vec<u8>> {
     let peer = Peer { answer: answer.to_vec(), answered: false, sent: Vec::new(), at: 0, size, blocked: [false; 2] };
-    let mut opened = websocket::open(peer, "broker.losant.com:80", "/mqtt");
+    let mut opened = websocket::open(peer, "broker.losant.com", "/mqtt", &Headers::default());
     let mut stream = loop {
         match opened {
             Ok(Opened::Yes(stream)) => break stream,

@@ -77,9 +77,30 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_UTF8, "host", losant_device_set_host(device, "\xff"));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "host", losant_device_set_host(device, ""));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "URL", losant_device_set_host(device, "mqtts://broker.losant.com"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_host(device, "localhost:8883"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "xn--", losant_device_set_host(device, "b\xc3\xbc" "cher.example"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "IPv4", losant_device_set_host(device, "127.1"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "dots", losant_device_set_host(device, "a..b"));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "port", losant_device_set_port(device, -1));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "65536", losant_device_set_port(device, 65536));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "transport", losant_device_set_transport(device, 2));
+    REFUSED(LOSANT_ERR_NULL_ARGUMENT, "name", losant_device_add_http_header(device, NULL, SECRET));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "name", losant_device_add_http_header(device, "\xff", SECRET));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "value", losant_device_add_http_header(device, "X-A", SECRET "\xff"));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "name", losant_device_add_http_header(device, "X A", SECRET));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "handshake", losant_device_add_http_header(device, "host", SECRET));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "handshake", losant_device_add_http_header(device, "Upgrade", NULL));
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "value", losant_device_add_http_header(device, "X-A", SECRET "\r\nHost: b"));
+    char *too_long = object_of(8190);
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "8,192", losant_device_add_http_header(device, "X-A", too_long));
+    free(too_long);
+    for (char number[] = "X-A"; number[2] <= 'P'; number[2]++) {
+        CHECK_OK(losant_device_add_http_header(device, number, SECRET));
+    }
+    REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "17th", losant_device_add_http_header(device, "X-Q", SECRET));
+    CHECK_OK(losant_device_add_http_header(device, "x-p", NULL));
+    CHECK_OK(losant_device_add_http_header(device, "x-p", NULL));
+    CHECK_OK(losant_device_add_http_header(device, "X-Q", SECRET));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive_seconds(device, 0));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "keep-alive", losant_device_set_keep_alive_seconds(device, 65536));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "QoS", losant_device_set_qos(device, 2));
@@ -113,6 +134,7 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_port(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_secure(device, true));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
+    REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_add_http_header(device, "X-Q", SECRET));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_keep_alive_seconds(device, 1));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_receive_commands(device, false));
     REFUSED(LOSANT_ERR_ALREADY_RUNNING, "connect", losant_device_set_qos(device, 0));

@@ -25,6 +25,9 @@ struct pattern {
 static struct pattern patterns[8];
 static int pattern_count;
 
+/* The value of an HTTP header, which is the secret read backwards. */
+#define HEADER 2
+
 static void add_pattern(const char *name, const char *hex)
 {
     CHECK(pattern_count < (int)(sizeof patterns / sizeof *patterns));
@@ -36,6 +39,18 @@ static void add_pattern(const char *name, const char *hex)
         unsigned byte;
         CHECK(sscanf(hex + 2 * i, "%2x", &byte) == 1);
         pattern->masked[i] = (unsigned char)byte;
+    }
+}
+
+static void add_header_pattern(void)
+{
+    const struct pattern *secret = &patterns[pattern_count - 1];
+    struct pattern *header = &patterns[pattern_count++];
+    CHECK(header == &patterns[HEADER]);
+    header->name = "the header";
+    header->length = secret->length;
+    for (size_t i = 0; i < header->length; i++) {
+        header->masked[i] = secret->masked[secret->length - 1 - i];
     }
 }
 
@@ -112,12 +127,17 @@ static void unmask(const struct pattern *pattern, char *text)
 static losant_device *make(void)
 {
     losant_device *device = NULL;
-    char key[LONGEST + 1], secret[LONGEST + 1];
+    char key[LONGEST + 1], secret[LONGEST + 1], header[LONGEST + 1];
     unmask(&patterns[0], key);
     unmask(&patterns[1], secret);
     CHECK_OK(losant_device_new(DEVICE_ID, key, secret, &device));
     wipe(key, sizeof key);
     wipe(secret, sizeof secret);
+    unmask(&patterns[HEADER], header);
+    CHECK_OK(losant_device_add_http_header(device, "X-Replaced", header));
+    CHECK_OK(losant_device_add_http_header(device, "X-Replaced", "x"));
+    CHECK_OK(losant_device_add_http_header(device, "Authorization", header));
+    wipe(header, sizeof header);
     return device;
 }
 
@@ -178,6 +198,8 @@ static void on_connect(losant_device *device, const losant_event *event, void *u
     for (int i = 0; i < 2; i++) {
         CHECK(count_everywhere(&patterns[i]) == 2);
     }
+    const char *transport = getenv("LOSANT_TEST_TRANSPORT");
+    CHECK(count_everywhere(&patterns[HEADER]) == (transport && transport[0] == 'w' ? 2 : 1));
     CHECK_OK(losant_device_send_state(device, "{\"a\":1}", 0));
     CHECK_OK(losant_device_close(device));
 }
@@ -188,6 +210,7 @@ int main(int argc, char **argv)
     const char *way = argv[3], *end = argv[4];
     add_pattern("the key", argv[5]);
     add_pattern("the secret", argv[6]);
+    add_header_pattern();
     for (int i = 10; i < argc; i++) {
         add_pattern(i == 10 ? "the client key's text" : "the client key's number", argv[i]);
     }
@@ -196,6 +219,7 @@ int main(int argc, char **argv)
 
     losant_device *device = make();
     CHECK(count_everywhere(&patterns[0]) == 1 && count_everywhere(&patterns[1]) == 1);
+    CHECK(count_everywhere(&patterns[HEADER]) == 1);
     CHECK_OK(losant_device_set_host(device, argv[1]));
     CHECK_OK(losant_device_set_port(device, atoi(argv[2])));
     use_transport(device);

@@ -21,6 +21,7 @@ static void check_refused(losant_device *device, int status)
     CHECK_STATUS(status, losant_device_set_secure(device, false));
     CHECK_STATUS(status, losant_device_set_transport(device, LOSANT_TRANSPORT_TCP));
     CHECK_STATUS(status, losant_device_set_websocket_path(device, "/mqtt"));
+    CHECK_STATUS(status, losant_device_add_http_header(device, "X-A", "b"));
     CHECK_STATUS(status, losant_device_set_interface(device, NULL));
     CHECK_STATUS(status, losant_device_set_ca_pem(device, NULL, false));
     CHECK_STATUS(status, losant_device_set_ca_file(device, NULL, false));
