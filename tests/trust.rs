@@ -1,6 +1,8 @@
 //! Whom a device trusts, and what it says of those it does not. Through the Rust interface: the C one adds nothing here but
 //! the conversion of strings.
 
+mod client_certificates;
+
 use crate::support::{
     Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET,
     certificates::{Authority, expired, for_another_host, not_yet_valid, self_signed},

@@ -5,7 +5,7 @@ use super::{
     plain::Plain,
     resolve::Resolution,
     socket::Socket,
-    tls::{self, Trust},
+    tls::{self, Handshake, Secured, Trust},
     websocket::{self, Opened, Opening},
 };
 use crate::status::{
@@ -14,7 +14,6 @@ use crate::status::{
     Status::*,
 };
 use mio::{Interest, Registry, Token, net::TcpStream};
-use native_tls::{HandshakeError, MidHandshakeTlsStream};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use std::{
     io,
@@ -67,7 +66,7 @@ enum Step {
         give_up: Instant,
         rest: Vec<SocketAddr>,
     },
-    Tls(Box<MidHandshakeTlsStream<Socket>>),
+    Tls(Box<Handshake>),
     WebSocket(Box<Opening>),
     /// Only while a step is being taken, and after the last.
     Taken,
@@ -132,7 +131,7 @@ impl Connecting {
                     self.next_address(rest, Some(error), registry, token, now).map(Outcome::Go)
                 }
             },
-            Step::Tls(handshake) => self.after_tls(handshake.handshake()),
+            Step::Tls(handshake) => self.after_tls(handshake.advance()?),
             Step::WebSocket(opening) => after_websocket(opening.advance()?),
             Step::Taken => Ok(Outcome::Wait(Step::Taken)),
         }
@@ -143,15 +142,14 @@ impl Connecting {
             return self.open_websocket(Plain::Tcp(Socket::new(socket, false)));
         };
         self.stage = LOSANT_STAGE_TLS;
-        let connector = tls::connector(trust)?;
-        self.after_tls(connector.connect(self.target.bare_host(), Socket::new(socket, true)))
+        let secured = tls::secure(trust, self.target.bare_host(), Socket::new(socket, true))?;
+        self.after_tls(secured)
     }
 
-    fn after_tls(&mut self, outcome: Result<tls::Encrypted, HandshakeError<Socket>>) -> Result<Outcome, Error> {
-        match outcome {
-            Ok(stream) => self.open_websocket(Plain::Tls(Box::new(stream))),
-            Err(HandshakeError::WouldBlock(handshake)) => Ok(Outcome::Wait(Step::Tls(Box::new(handshake)))),
-            Err(HandshakeError::Failure(e)) => Err(fault::handshake(&e)),
+    fn after_tls(&mut self, secured: Secured) -> Result<Outcome, Error> {
+        match secured {
+            Secured::Yes(stream) => self.open_websocket(Plain::Tls(Box::new(stream))),
+            Secured::NotYet(handshake) => Ok(Outcome::Wait(Step::Tls(handshake))),
         }
     }
 

@@ -11,6 +11,7 @@ mod socket;
 mod stream;
 mod tls;
 pub(crate) mod upgrade;
+mod watched;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};

@@ -1,19 +1,26 @@
-//! TLS: whom to trust, who we are, and what an OpenSSL failure means.
+//! TLS: whom to trust, who we are, and the handshake.
 
-use super::socket::Socket;
+use super::{
+    fault,
+    socket::Socket,
+    watched::{ClientSide, Watched},
+};
 use crate::{
     process::PerProcess,
-    status::{
-        Error,
-        Status::{self, *},
-    },
+    status::{Error, Status::*},
     sync::{Mutex, Rank, Ranked},
 };
-use native_tls::{Certificate, Identity, Protocol, TlsConnector};
-use std::{fs, path::PathBuf};
+use native_tls::{Certificate, HandshakeError, Identity, MidHandshakeTlsStream, Protocol, TlsConnector, TlsStream};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 use zeroize::Zeroizing;
-
-pub(super) type Encrypted = native_tls::TlsStream<Socket>;
 
 const BUNDLED: &[u8] = include_bytes!("roots.pem");
 
@@ -64,7 +71,7 @@ impl Ranked for Option<(Roots, TlsConnector)> {
 static LAST: PerProcess<Mutex<Option<(Roots, TlsConnector)>>> = PerProcess::new(Mutex::new(None));
 
 /// A connector for one connection.
-pub(super) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
+fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
     let mut pem = Vec::new();
     if trust.bundled {
         pem.push(BUNDLED.to_vec());
@@ -101,7 +108,8 @@ fn build(roots: &Roots, identity: Option<Identity>) -> Result<TlsConnector, Erro
     if let Some(identity) = identity {
         builder.identity(identity);
     }
-    builder.build().map_err(|e| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("TLS cannot be set up: {e}")))
+    // Certificates and key have been looked at before, so this is about neither.
+    builder.build().map_err(|e| fault::setup(&e))
 }
 
 /// Certificates of a PEM text; `what` names it in the error.
@@ -136,35 +144,91 @@ fn read_file(what: &str, path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Error> {
         .map_err(|e| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} {} cannot be read: {e}", path.display())))
 }
 
-/// The cause of a failure, from the words of OpenSSL: native-tls hands out no codes. The words are those of
-/// X509_verify_cert_error_string(3) and of the alerts of RFC 8446, and have been the same from OpenSSL 1.1 to 3 but for a
-/// hyphen.
-pub(super) fn cause(words: &str) -> Option<Status> {
-    const CAUSES: &[(&str, Status)] = &[
-        ("certificate has expired", LOSANT_ERR_CERTIFICATE_EXPIRED),
-        ("certificate is not yet valid", LOSANT_ERR_CERTIFICATE_NOT_YET_VALID),
-        ("ostname mismatch", LOSANT_ERR_CERTIFICATE_WRONG_HOST),
-        ("IP address mismatch", LOSANT_ERR_CERTIFICATE_WRONG_HOST),
-        ("self-signed certificate in", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("self signed certificate in", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("self-signed certificate", LOSANT_ERR_CERTIFICATE_SELF_SIGNED),
-        ("self signed certificate", LOSANT_ERR_CERTIFICATE_SELF_SIGNED),
-        ("certificate verify failed", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("alert certificate required", LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED),
-        ("alert handshake failure", LOSANT_ERR_TLS),
-        ("alert protocol version", LOSANT_ERR_TLS_VERSION),
-        ("unsupported protocol", LOSANT_ERR_TLS_VERSION),
-        ("wrong version number", LOSANT_ERR_TLS),
-        ("alert bad certificate", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert unsupported certificate", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate revoked", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate expired", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate unknown", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert unknown ca", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert access denied", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert decrypt error", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-    ];
-    CAUSES.iter().find(|(fragment, _)| words.contains(fragment)).map(|(_, status)| *status)
+/// A handshake on its way.
+pub(super) struct Handshake {
+    stream: MidHandshakeTlsStream<Watched>,
+    client: Client,
+}
+
+pub(super) enum Secured {
+    Yes(Encrypted),
+    NotYet(Box<Handshake>),
+}
+
+/// What is known of the client certificate while the handshake goes on.
+struct Client {
+    has_certificate: bool,
+    asked: Arc<AtomicBool>,
+}
+
+/// Begins a handshake with this host.
+pub(super) fn secure(trust: &Trust, host: &str, socket: Socket) -> Result<Secured, Error> {
+    let connector = connector(trust)?;
+    let socket = Watched::new(socket, trust.identity.is_some());
+    let client = Client { has_certificate: socket.has_certificate(), asked: socket.asked() };
+    client.after(connector.connect(host, socket))
+}
+
+impl Handshake {
+    /// Goes as far as it can without waiting.
+    pub fn advance(self) -> Result<Secured, Error> {
+        self.client.after(self.stream.handshake())
+    }
+}
+
+impl Client {
+    fn after(self, outcome: Result<TlsStream<Watched>, HandshakeError<Watched>>) -> Result<Secured, Error> {
+        match outcome {
+            Ok(stream) => Ok(Secured::Yes(Encrypted(stream))),
+            Err(HandshakeError::WouldBlock(stream)) => {
+                Ok(Secured::NotYet(Box::new(Handshake { stream, client: self })))
+            }
+            Err(HandshakeError::Failure(e)) => {
+                let side = ClientSide { has_certificate: self.has_certificate, asked: self.asked.load(Relaxed) };
+                Err(fault::handshake(&e, side))
+            }
+        }
+    }
+}
+
+/// An established connection.
+pub(crate) struct Encrypted(TlsStream<Watched>);
+
+impl Encrypted {
+    pub fn socket(&self) -> &Socket {
+        self.0.get_ref().socket()
+    }
+
+    pub fn socket_mut(&mut self) -> &mut Socket {
+        self.0.get_mut().socket_mut()
+    }
+
+    /// Sends close_notify.
+    pub fn close(&mut self) {
+        let _ = self.0.shutdown();
+    }
+
+    fn explain(&self, e: io::Error) -> io::Error {
+        // A TLS 1.3 client hears only after the handshake what the broker thinks of its certificate, so that
+        // "handshake failure" can be about nothing else then.
+        fault::established(e, ClientSide { has_certificate: self.0.get_ref().has_certificate(), asked: true })
+    }
+}
+
+impl Read for Encrypted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|e| self.explain(e))
+    }
+}
+
+impl Write for Encrypted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|e| self.explain(e))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|e| self.explain(e))
+    }
 }
 
 #[cfg(test)]
