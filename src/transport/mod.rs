@@ -5,6 +5,8 @@
 
 mod connect;
 mod fault;
+mod identity;
+mod pem;
 mod plain;
 mod resolve;
 mod socket;
@@ -16,8 +18,10 @@ pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
 pub(crate) use fault::lost;
+pub(crate) use identity::{ClientCertificate, IdentitySource};
+pub(crate) use pem::is_der;
 pub(crate) use stream::Stream;
-pub(crate) use tls::{IdentitySource, Trust, parse_certificates, parse_identity};
+pub(crate) use tls::{Trust, parse_roots};
 
 use std::sync::Arc;
 

@@ -1,7 +1,9 @@
-//! TLS: whom to trust, who we are, and the handshake.
+//! TLS: whom to trust, and the handshake.
 
 use super::{
     fault,
+    identity::{IdentitySource, read_file},
+    pem,
     socket::Socket,
     watched::{ClientSide, Watched},
 };
@@ -12,7 +14,6 @@ use crate::{
 };
 use native_tls::{Certificate, HandshakeError, Identity, MidHandshakeTlsStream, Protocol, TlsConnector, TlsStream};
 use std::{
-    fs,
     io::{self, Read, Write},
     path::PathBuf,
     sync::{
@@ -20,7 +21,6 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
 };
-use zeroize::Zeroizing;
 
 const BUNDLED: &[u8] = include_bytes!("roots.pem");
 
@@ -29,7 +29,8 @@ const BUNDLED: &[u8] = include_bytes!("roots.pem");
 pub(crate) struct Trust {
     pub bundled: bool,
     pub system: bool,
-    pub ca_pem: Option<String>,
+    /// As [`parse_roots`] returns it.
+    pub ca_pem: Option<Vec<u8>>,
     /// Read again at each connection.
     pub ca_file: Option<PathBuf>,
     pub identity: Option<IdentitySource>,
@@ -39,20 +40,6 @@ impl Default for Trust {
     fn default() -> Self {
         Trust { bundled: true, system: false, ca_pem: None, ca_file: None, identity: None }
     }
-}
-
-/// A client certificate chain with its key, PEM.
-#[derive(Clone)]
-pub(crate) enum IdentitySource {
-    Text {
-        certificates: String,
-        key: Zeroizing<String>,
-    },
-    /// Read again at each connection.
-    Files {
-        certificates: PathBuf,
-        key: PathBuf,
-    },
 }
 
 /// What a connector was made from. The system's store is read anew only when one of these changes.
@@ -76,14 +63,12 @@ fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
     if trust.bundled {
         pem.push(BUNDLED.to_vec());
     }
-    if let Some(text) = &trust.ca_pem {
-        pem.push(text.as_bytes().to_vec());
-    }
+    pem.extend(trust.ca_pem.clone());
     if let Some(path) = &trust.ca_file {
-        pem.push(read_file("CA file", path)?.to_vec());
+        pem.push(parse_roots(&format!("CA file {}", path.display()), &read_file("CA file", path)?)?);
     }
     let roots = Roots { system: trust.system, pem };
-    let identity = trust.identity.as_ref().map(load_identity).transpose()?;
+    let identity = trust.identity.as_ref().map(IdentitySource::load).transpose()?;
     let shareable = identity.is_none();
     if shareable {
         if let Some((_, connector)) = LAST.get().lock().as_ref().filter(|(made_from, _)| *made_from == roots) {
@@ -101,7 +86,7 @@ fn build(roots: &Roots, identity: Option<Identity>) -> Result<TlsConnector, Erro
     let mut builder = TlsConnector::builder();
     builder.min_protocol_version(Some(Protocol::Tlsv12)).disable_built_in_roots(!roots.system);
     for pem in &roots.pem {
-        for certificate in parse_certificates("CA", pem)? {
+        for certificate in Certificate::stack_from_pem(pem).map_err(|e| no_certificates("CA", &e.to_string()))? {
             builder.add_root_certificate(certificate);
         }
     }
@@ -112,36 +97,16 @@ fn build(roots: &Roots, identity: Option<Identity>) -> Result<TlsConnector, Erro
     builder.build().map_err(|e| fault::setup(&e))
 }
 
-/// Certificates of a PEM text; `what` names it in the error.
-pub(crate) fn parse_certificates(what: &str, pem: &[u8]) -> Result<Vec<Certificate>, Error> {
-    let wrong =
-        |why: String| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} is not PEM with certificates: {why}"));
-    let certificates = Certificate::stack_from_pem(pem).map_err(|e| wrong(e.to_string()))?;
-    if certificates.is_empty() { Err(wrong("it has none".to_owned())) } else { Ok(certificates) }
+/// The certificates of a PEM text that may be trusted, as plain PEM and nothing else: a key in the same file is not kept.
+/// `what` names it in the error.
+pub(crate) fn parse_roots(what: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
+    let pem = pem::roots(text).map_err(|why| no_certificates(what, &why))?;
+    Certificate::stack_from_pem(&pem).map_err(|e| no_certificates(what, &e.to_string()))?;
+    Ok(pem)
 }
 
-/// A client identity from PEM texts.
-pub(crate) fn parse_identity(certificates: &[u8], key: &[u8]) -> Result<Identity, Error> {
-    parse_certificates("client certificate", certificates)?;
-    Identity::from_pkcs8(certificates, key).map_err(|e| {
-        let detail = format!("client key is not an unencrypted PKCS#8 key in PEM (BEGIN PRIVATE KEY): {e}");
-        Error::new(LOSANT_ERR_CERTIFICATE_FILE, detail)
-    })
-}
-
-fn load_identity(source: &IdentitySource) -> Result<Identity, Error> {
-    match source {
-        IdentitySource::Text { certificates, key } => parse_identity(certificates.as_bytes(), key.as_bytes()),
-        IdentitySource::Files { certificates, key } => {
-            parse_identity(&read_file("client certificate file", certificates)?, &read_file("client key file", key)?)
-        }
-    }
-}
-
-fn read_file(what: &str, path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Error> {
-    fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|e| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} {} cannot be read: {e}", path.display())))
+fn no_certificates(what: &str, why: &str) -> Error {
+    Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} is not PEM with certificates: {why}"))
 }
 
 /// A handshake on its way.
