@@ -8,7 +8,7 @@ use openssl::{
 };
 use std::{
     io::{self, Read, Write},
-    net::TcpStream,
+    net::{Shutdown, TcpStream},
 };
 
 /// Serves this PEM chain with this key.
@@ -29,7 +29,18 @@ pub fn outdated(chain: &str, key: &str) -> FakeBroker {
 /// One that is still being told what to do.
 pub struct TlsServer {
     builder: SslAcceptorBuilder,
-    alert: Option<u8>,
+    refusal: Refusal,
+}
+
+/// How it refuses a client.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// By OpenSSL's alert.
+    Usual,
+    /// By this alert.
+    Alert(u8),
+    /// By closing the connection.
+    Silent,
 }
 
 impl TlsServer {
@@ -42,7 +53,7 @@ impl TlsServer {
         }
         let key = PKey::private_key_from_pem(key.as_bytes()).expect("the key is PEM");
         builder.set_private_key(&key).expect("the key fits");
-        TlsServer { builder, alert: None }
+        TlsServer { builder, refusal: Refusal::Usual }
     }
 
     /// Speaks this version alone.
@@ -68,15 +79,21 @@ impl TlsServer {
 
     /// Refuses by this alert in place of OpenSSL's. With TLS 1.2 only: the alerts of TLS 1.3 are encrypted.
     pub fn says(mut self, alert: u8) -> Self {
-        self.alert = Some(alert);
+        self.refusal = Refusal::Alert(alert);
+        self
+    }
+
+    /// Closes the connection where it would refuse by an alert. With TLS 1.2 only.
+    pub fn says_nothing(mut self) -> Self {
+        self.refusal = Refusal::Silent;
         self
     }
 
     pub fn start(self) -> FakeBroker {
-        let (acceptor, alert) = (self.builder.build(), self.alert);
+        let (acceptor, refusal) = (self.builder.build(), self.refusal);
         FakeBroker::serving(move |stream| {
             // Keeps it open until the other side has enough: a reset could overtake an alert.
-            match acceptor.accept(Spoken { stream, alert }) {
+            match acceptor.accept(Spoken { stream, refusal }) {
                 Ok(mut stream) => discard(&mut stream),
                 Err(HandshakeError::Failure(mut failed)) => discard(failed.get_mut()),
                 Err(_) => Ok(()),
@@ -92,7 +109,7 @@ fn discard(stream: &mut impl Read) -> io::Result<()> {
 /// A connection on which another alert is put in the place of OpenSSL's.
 struct Spoken {
     stream: TcpStream,
-    alert: Option<u8>,
+    refusal: Refusal,
 }
 
 impl Read for Spoken {
@@ -103,8 +120,12 @@ impl Read for Spoken {
 
 impl Write for Spoken {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match (self.alert, bytes) {
-            (Some(alert), [21, 3, minor, 0, 2, 2, _]) => self.stream.write(&[21, 3, *minor, 0, 2, 2, alert]),
+        match (self.refusal, bytes) {
+            (Refusal::Alert(alert), [21, 3, minor, 0, 2, 2, _]) => self.stream.write(&[21, 3, *minor, 0, 2, 2, alert]),
+            (Refusal::Silent, [21, 3, _, 0, 2, 2, _]) => {
+                self.stream.shutdown(Shutdown::Write)?;
+                Ok(bytes.len())
+            }
             _ => self.stream.write(bytes),
         }
     }

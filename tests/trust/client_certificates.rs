@@ -6,7 +6,7 @@ use crate::support::{
     certificates::{Authority, Pair},
     tls_server::TlsServer,
 };
-use losant::{Error, Status, Status::*};
+use losant::{Error, Stage::*, Status, Status::*, Transport};
 use openssl::{
     asn1::Asn1Time,
     ec::{EcGroup, EcKey},
@@ -262,6 +262,34 @@ fn a_missing_certificate_is_told_from_one_that_is_refused() {
         assert_fails(port, &root, None, LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED, &format!("alert {alert}"));
         assert_fails(port, &root, stranger, LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED, &format!("alert {alert}"));
     }
+}
+
+#[test]
+fn a_server_that_hangs_up_after_asking_for_a_certificate_is_told() {
+    let ours = Authority::new();
+    let root = ours.root.pem();
+    let leaf = ours.leaf(|_| {});
+    let server = TlsServer::new(&ours.chain(&leaf), &leaf.key_pem()).only(SslVersion::TLS1_2);
+    let port = server.demands_certificate(&root).says_nothing().start().port();
+    let error = failure(&device("localhost", port, &root));
+    assert_eq!(error.status, LOSANT_ERR_CONNECTION_LOST, "{error}");
+    assert!(error.text.contains("asked for a client certificate, and none is set"), "{error}");
+}
+
+/// With TLS 1.3 the refusal comes after the client's handshake, into whatever the client does then.
+#[test]
+fn a_missing_certificate_is_told_in_the_websocket_handshake_too() {
+    let ours = Authority::new();
+    let leaf = ours.leaf(|_| {});
+    let server = TlsServer::new(&ours.chain(&leaf), &leaf.key_pem()).demands_certificate(&ours.root.pem());
+    let device = device("localhost", server.start().port(), &ours.root.pem());
+    device.set_transport(Transport::LOSANT_TRANSPORT_WEBSOCKETS).unwrap();
+    let error = failure(&device);
+    assert_eq!(
+        (error.status, error.stage),
+        (LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED, LOSANT_STAGE_WEBSOCKET),
+        "{error}"
+    );
 }
 
 /// The same alert as for a missing certificate, but nobody has asked for one.
