@@ -105,8 +105,8 @@ pub enum Status {
     LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED = -47,
     /// The broker refused the client certificate.
     LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED = -48,
-    /// A certificate or key that was set, as text or file, cannot be read or is not PEM of the right kind; the text names
-    /// it.
+    /// A certificate or key that was set, as text or file, cannot be read or is not PEM of the right kind, or they do not
+    /// belong together; the text says which and why.
     LOSANT_ERR_CERTIFICATE_FILE = -49,
     /// The server answered the WebSocket request with an HTTP status that refuses it; the text has the status, and
     /// where a redirect leads, which is not followed.
@@ -236,7 +236,7 @@ impl Status {
             LOSANT_ERR_TLS_VERSION => c"the broker speaks neither TLS 1.2 nor 1.3",
             LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED => c"the broker demands a client certificate",
             LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED => c"the broker refused the client certificate",
-            LOSANT_ERR_CERTIFICATE_FILE => c"a certificate or key cannot be read",
+            LOSANT_ERR_CERTIFICATE_FILE => c"a certificate or key cannot be used",
             LOSANT_ERR_WEBSOCKET_REFUSED => c"the server refused the WebSocket",
             LOSANT_ERR_WEBSOCKET_PROTOCOL => c"the server does not speak MQTT over WebSocket",
             LOSANT_ERR_WEBSOCKET => c"the WebSocket failed",

@@ -3,6 +3,8 @@
 use crate::support::{
     Answers, Broker, CProgram, FakeBroker, Lane, SECRET, broker::free_port, in_every_lane, over_every_transport,
 };
+use std::fs;
+use tempfile::TempDir;
 
 const CREDENTIALS: i32 = -33;
 const NOT_AUTHORIZED: i32 = -34;
@@ -42,6 +44,21 @@ fn wrong_secret(lane: Lane) {
         lane.ways().len(),
         "refused once, it does not try again"
     );
+}
+
+/// Not the certificates are to blame where OpenSSL cannot be set up: here for a system that allows nothing but a FIPS module,
+/// and has none.
+#[test]
+fn a_system_whose_openssl_cannot_be_set_up() {
+    let dir = TempDir::new().unwrap();
+    let configuration = dir.path().join("openssl.cnf");
+    let text = "openssl_conf = all\n[all]\nalg_section = algorithms\n[algorithms]\ndefault_properties = fips=yes\n";
+    fs::write(&configuration, text).unwrap();
+    let silent = FakeBroker::start(Answers::default());
+    let arguments = ["127.0.0.1", &silent.port().to_string(), "blocking", SECRET, "30000", "0"];
+    let variables = [("OPENSSL_CONF", configuration.as_path())];
+    let told = CProgram::with_environment("attempt", Lane::Tls, &arguments, &variables).finish();
+    assert!(told[0].starts_with("error\t-40\t3\t"), "{}", told[0]);
 }
 
 /// A blocking connect gives up at the first failure; the others try on.

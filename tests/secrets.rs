@@ -62,14 +62,24 @@ fn the_client_key_is_wiped_too() {
     let parsed = openssl::pkey::PKey::private_key_from_pem(leaf.key_pem().as_bytes()).unwrap();
     let number = parsed.ec_key().unwrap().private_key().to_vec_padded(32).unwrap();
     let reversed: Vec<u8> = number[8..24].iter().rev().copied().collect();
-    let patterns = [masked(text), masked(reversed)];
-    for form in ["pem", "files"] {
-        let mut more = vec![chain.display().to_string(), key.display().to_string(), form.to_owned()];
-        more.extend(patterns.iter().cloned());
-        for way in ["loop", "start"] {
-            run(Lane::Tls, broker.port_of(Listener::MutualTls), way, "closed", &more);
+    let patterns = [masked(text), masked(reversed.clone())];
+    let run_with = |patterns: &[String]| {
+        for form in ["pem", "files"] {
+            let mut more = vec![chain.display().to_string(), key.display().to_string(), form.to_owned()];
+            more.extend(patterns.iter().cloned());
+            for way in ["loop", "start"] {
+                run(Lane::Tls, broker.port_of(Listener::MutualTls), way, "closed", &more);
+            }
         }
-    }
+    };
+    run_with(&patterns);
+
+    // In another form, which is converted to the first, and in the file of the certificates too.
+    let sec1 = String::from_utf8(parsed.ec_key().unwrap().private_key_to_pem().unwrap()).unwrap();
+    let text = sec1.lines().nth(1).expect("the key has a line")[8..40].to_owned();
+    fs::write(&key, &sec1).unwrap();
+    fs::write(&chain, ours.chain(&leaf) + &sec1).unwrap();
+    run_with(&[&patterns[..], &[masked(text)]].concat());
 }
 
 // Not under valgrind: its own memory would be looked through.

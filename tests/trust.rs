@@ -1,6 +1,8 @@
 //! Whom a device trusts, and what it says of those it does not. Through the Rust interface: the C one adds nothing here but
 //! the conversion of strings.
 
+mod client_certificates;
+
 use crate::support::{
     Broker, DEVICE_ID, FakeBroker, KEY, Listener, Manner, Proxy, SECRET,
     certificates::{Authority, expired, for_another_host, not_yet_valid, self_signed},
@@ -74,6 +76,58 @@ fn a_chain_that_leads_to_no_trusted_root_is_refused() {
     // Ours, but the intermediate is missing.
     let leaf = ours.leaf(|_| {});
     assert_refused(&tls_server::start(&leaf.pem(), &leaf.key_pem()), &ours.root.pem(), unknown);
+}
+
+/// An intermediate completes a chain, but nothing is trusted that leads to no root.
+#[test]
+fn an_intermediate_is_not_trusted_without_its_root() {
+    let ours = Authority::new();
+    let (root, intermediate) = (ours.root.pem(), ours.intermediate.pem());
+    let leaf = ours.leaf(|_| {});
+    for sent in [ours.chain(&leaf), leaf.pem(), ours.chain(&leaf) + &root] {
+        let server = tls_server::start(&sent, &leaf.key_pem());
+        let error = failure(&device("localhost", server.port(), &intermediate));
+        assert_eq!(error.status, LOSANT_ERR_CERTIFICATE_UNKNOWN, "{error}");
+        if !sent.contains(&root) {
+            assert!(error.text.contains("is an intermediate"), "{error}");
+        }
+    }
+    let mut broker = Broker::with(&[Listener::Tls], "");
+    broker.use_certificate(&leaf);
+    broker.restart();
+    assert_eq!(failure(&device("localhost", broker.port(), &root)).status, LOSANT_ERR_CERTIFICATE_UNKNOWN);
+    connects(&device("localhost", broker.port(), &(root + &intermediate)));
+}
+
+#[test]
+fn a_servers_own_self_signed_certificate_can_be_trusted() {
+    let mut broker = Broker::with(&[Listener::Tls], "");
+    let lonely = self_signed();
+    broker.use_certificate(&lonely);
+    broker.restart();
+    connects(&device("localhost", broker.port(), &lonely.pem()));
+}
+
+/// What OpenSSL writes with -trustout, with the text that -text puts in front, and a mark that editors put before all.
+#[test]
+fn roots_are_taken_as_tools_write_them() {
+    let mut broker = Broker::with(&[Listener::Tls], "");
+    let ours = Authority::new();
+    broker.make_certificates(&ours);
+    broker.restart();
+    let root = ours.root.pem();
+    let text = "Certificate:\n    Data:\n        Version: 3 (0x2)\n";
+    let trusted = root.replace(" CERTIFICATE", " TRUSTED CERTIFICATE");
+    for ca in [
+        format!("\u{feff}{root}"),
+        format!("{text}{root}"),
+        root.replace('\n', "\r\n"),
+        format!("{text}{trusted}"),
+        Authority::new().leaf(|_| {}).key_pem() + &root,
+        root.lines().collect(),
+    ] {
+        connects(&device("localhost", broker.port(), &ca));
+    }
 }
 
 #[test]

@@ -7,10 +7,9 @@ use crate::{
     pacer::Rate,
     payload,
     status::Error,
-    transport::{Host, IdentitySource, parse_certificates, parse_identity},
+    transport::{ClientCertificate, Host, IdentitySource, parse_roots},
 };
 use std::{path::Path, time::Duration};
-use zeroize::Zeroizing;
 
 impl Device {
     /// The broker's host: a DNS name in ASCII, an IPv4 address, or an IPv6 address, which may have a zone and brackets. The
@@ -57,12 +56,10 @@ impl Device {
 
     /// Roots to trust, as PEM text, besides the bundled ones or, with `replace`, instead of them. `None` takes them back.
     pub fn set_ca_pem(&self, pem: Option<&str>, replace: bool) -> Result<(), Error> {
-        if let Some(pem) = pem {
-            parse_certificates("pem", pem.as_bytes())?;
-        }
+        let pem = pem.map(|text| parse_roots("pem", text.as_bytes())).transpose()?;
         self.set(|options| {
             options.trust.bundled = !(replace && pem.is_some());
-            options.trust.ca_pem = pem.map(str::to_owned);
+            options.trust.ca_pem = pem;
         })
     }
 
@@ -80,12 +77,10 @@ impl Device {
         self.set(|options| options.trust.system = trusted)
     }
 
-    /// The device's own certificate chain, leaf first, and its unencrypted PKCS#8 key, as PEM texts.
+    /// The device's own certificate chain, leaf first, and its unencrypted key, as PEM texts.
     pub fn set_client_certificate_pem(&self, certificates: &str, key: &str) -> Result<(), Error> {
-        parse_identity(certificates.as_bytes(), key.as_bytes())?;
-        let key = Zeroizing::new(key.to_owned());
-        let identity = IdentitySource::Text { certificates: certificates.to_owned(), key };
-        self.set(|options| options.trust.identity = Some(identity))
+        let certificate = ClientCertificate::parse(certificates.as_bytes(), key.as_bytes())?;
+        self.set(|options| options.trust.identity = Some(IdentitySource::Text(certificate)))
     }
 
     /// Files with the device's own certificate chain and key, PEM, as [`Self::set_client_certificate_pem`] takes them. They

@@ -3,7 +3,7 @@
 use super::{
     guard,
     handle::{self, losant_device},
-    text::{optional_text_argument, text_argument},
+    text::{optional_text_argument, pem_argument, text_argument},
 };
 use crate::{
     options::Transport,
@@ -135,8 +135,13 @@ pub unsafe extern "C" fn losant_device_set_interface(device: *mut losant_device,
 /// Sets roots to trust, as PEM text. By default only the roots that the library brings are trusted: DigiCert's, which sign
 /// what broker.losant.com presents. The host name is always checked, and verification cannot be switched off.
 ///
+/// A root is a self-signed CA certificate, or a server's own self-signed certificate. An intermediate certificate completes
+/// the chain of a server that does not send it, but is not trusted without its root: LOSANT_ERR_CERTIFICATE_UNKNOWN then.
+///
 /// @param device the device, not connecting or connected
-/// @param pem one or more certificates; copied. NULL takes back what was set and trusts the library's roots again.
+/// @param pem one or more certificates ("BEGIN CERTIFICATE", or "BEGIN TRUSTED CERTIFICATE" unless its settings forbid that
+/// it vouches for servers); other text and blocks are passed over; copied. NULL takes back what was set and trusts the
+/// library's roots again.
 /// @param replace true: trust these instead of the library's roots; false: besides them
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_INVALID_UTF8; LOSANT_ERR_CERTIFICATE_FILE if it is not PEM with
 /// certificates; LOSANT_ERR_ALREADY_RUNNING
@@ -149,12 +154,14 @@ pub unsafe extern "C" fn losant_device_set_ca_pem(
     guard("losant_device_set_ca_pem", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or a NUL-terminated string.
-        found.set_ca_pem(unsafe { optional_text_argument("pem", pem)? }, replace)
+        let pem = if pem.is_null() { None } else { Some(unsafe { pem_argument("pem", pem)? }) };
+        found.set_ca_pem(pem, replace)
     })
 }
 
-/// Sets a file with roots to trust, PEM. It is read again at each connection, so that a rotated file needs no restart; one
-/// that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE, and tried again.
+/// Sets a file with roots to trust, PEM, as losant_device_set_ca_pem takes them. It is read again at each connection, so that
+/// a rotated file needs no restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE, and
+/// tried again.
 ///
 /// @param device the device, not connecting or connected
 /// @param path the file; copied. NULL takes back what was set and trusts the library's roots again.
@@ -184,14 +191,16 @@ pub extern "C" fn losant_device_set_system_roots(device: *mut losant_device, tru
 }
 
 /// Sets the device's own certificate, for brokers that ask for one; key and secret of losant_device_new are sent as well
-/// unless they are NULL.
+/// unless they are NULL. Both texts may hold more than what is looked for, such as "Bag Attributes", and be the same one.
 ///
 /// @param device the device, not connecting or connected
 /// @param certificates PEM: the certificate, then any intermediate ones; copied
-/// @param key PEM: the private key, PKCS#8 ("BEGIN PRIVATE KEY"), unencrypted; copied, and wiped from memory with the device,
-/// but for what OpenSSL, which reads it, may leave behind
+/// @param key PEM: the private key, the first one if there are several, unencrypted, as PKCS#8 ("BEGIN PRIVATE KEY"), PKCS#1
+/// ("BEGIN RSA PRIVATE KEY") or SEC1 ("BEGIN EC PRIVATE KEY"); copied, and wiped from memory with the device, but for what
+/// OpenSSL, which reads it, may leave behind
 /// @return LOSANT_OK; LOSANT_ERR_INVALID_HANDLE; LOSANT_ERR_NULL_ARGUMENT; LOSANT_ERR_INVALID_UTF8;
-/// LOSANT_ERR_CERTIFICATE_FILE if they are not that; LOSANT_ERR_ALREADY_RUNNING
+/// LOSANT_ERR_CERTIFICATE_FILE if they are not that, do not belong together, or the key is encrypted: nobody is asked for a
+/// pass phrase; LOSANT_ERR_ALREADY_RUNNING
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn losant_device_set_client_certificate_pem(
     device: *mut losant_device,
@@ -201,14 +210,14 @@ pub unsafe extern "C" fn losant_device_set_client_certificate_pem(
     guard("losant_device_set_client_certificate_pem", || {
         let found = handle::find(device)?;
         // SAFETY: the caller passes NULL or NUL-terminated strings.
-        let (certificates, key) = unsafe { (text_argument("certificates", certificates)?, text_argument("key", key)?) };
+        let (certificates, key) = unsafe { (pem_argument("certificates", certificates)?, pem_argument("key", key)?) };
         found.set_client_certificate_pem(certificates, key)
     })
 }
 
 /// Sets files with the device's own certificate chain and key, PEM, as losant_device_set_client_certificate_pem takes them.
-/// They are read again at each connection, so that they can
-/// be renewed without a restart; one that cannot be read then is an error event with LOSANT_ERR_CERTIFICATE_FILE.
+/// They are read again at each connection, so that they can be renewed without a restart; what
+/// losant_device_set_client_certificate_pem would refuse is an error event with LOSANT_ERR_CERTIFICATE_FILE then.
 ///
 /// @param device the device, not connecting or connected
 /// @param certificates path of the certificate file; copied

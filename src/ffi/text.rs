@@ -1,6 +1,9 @@
 //! Strings across the border.
 
-use crate::status::{Error, Status::*};
+use crate::{
+    status::{Error, Status::*},
+    transport::is_der,
+};
 use std::ffi::{CStr, CString, c_char};
 
 /// A text argument. `name` is for the error text.
@@ -9,12 +12,36 @@ use std::ffi::{CStr, CString, c_char};
 /// `text` is NULL or points to a NUL-terminated string that nobody changes while the returned reference lives.
 #[inline(never)]
 pub(super) unsafe fn text_argument<'a>(name: &str, text: *const c_char) -> Result<&'a str, Error> {
+    // SAFETY: as this function demands.
+    utf8(name, unsafe { c_text(name, text) }?.to_bytes())
+}
+
+/// A text argument that is to be PEM. DER is no text, but what is wrong with it is not its UTF-8.
+///
+/// # Safety
+/// As for [`text_argument`].
+pub(super) unsafe fn pem_argument<'a>(name: &str, text: *const c_char) -> Result<&'a str, Error> {
+    // SAFETY: as this function demands.
+    let bytes = unsafe { c_text(name, text) }?.to_bytes();
+    if is_der(bytes) {
+        let why = format!("{name} is DER, which must be converted to PEM");
+        return Err(Error::new(LOSANT_ERR_CERTIFICATE_FILE, why));
+    }
+    utf8(name, bytes)
+}
+
+/// # Safety
+/// As for [`text_argument`].
+unsafe fn c_text<'a>(name: &str, text: *const c_char) -> Result<&'a CStr, Error> {
     if text.is_null() {
         return Err(Error::new(LOSANT_ERR_NULL_ARGUMENT, format!("{name} is NULL")));
     }
     // SAFETY: not NULL, and NUL-terminated as this function demands.
-    let text = unsafe { CStr::from_ptr(text) };
-    text.to_str().map_err(|e| {
+    Ok(unsafe { CStr::from_ptr(text) })
+}
+
+fn utf8<'a>(name: &str, bytes: &'a [u8]) -> Result<&'a str, Error> {
+    std::str::from_utf8(bytes).map_err(|e| {
         let at = e.valid_up_to();
         Error::new(LOSANT_ERR_INVALID_UTF8, format!("{name} is not UTF-8 from byte {at} on"))
     })
@@ -35,10 +62,7 @@ pub(super) unsafe fn sized_text_argument<'a>(name: &str, text: *const c_char, le
     let len = len.ok_or_else(|| Error::new(LOSANT_ERR_INVALID_ARGUMENT, format!("{name} has no such length")))?;
     // SAFETY: as this function demands.
     let bytes = unsafe { std::slice::from_raw_parts(text.cast::<u8>(), len) };
-    std::str::from_utf8(bytes).map_err(|e| {
-        let at = e.valid_up_to();
-        Error::new(LOSANT_ERR_INVALID_UTF8, format!("{name} is not UTF-8 from byte {at} on"))
-    })
+    utf8(name, bytes)
 }
 
 /// A text argument that may be NULL.

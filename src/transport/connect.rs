@@ -1,12 +1,12 @@
 //! From a host name to a stream, under one deadline.
 
 use super::{
-    Headers, Host, Notify, Stream, fault,
+    Headers, Host, Notify, Stream,
     plain::Plain,
     resolve::Resolution,
     resources,
     socket::Socket,
-    tls::{self, Trust},
+    tls::{self, Handshake, Secured, Trust},
     websocket::{self, Opened, Opening},
 };
 use crate::status::{
@@ -15,7 +15,6 @@ use crate::status::{
     Status::*,
 };
 use mio::{Interest, Registry, Token, net::TcpStream};
-use native_tls::{HandshakeError, MidHandshakeTlsStream};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use std::{
     io,
@@ -57,7 +56,7 @@ enum Step {
         give_up: Instant,
         rest: Vec<SocketAddr>,
     },
-    Tls(Box<MidHandshakeTlsStream<Socket>>),
+    Tls(Box<Handshake>),
     WebSocket(Box<Opening>),
     /// Only while a step is being taken, and after the last.
     Taken,
@@ -123,7 +122,7 @@ impl Connecting {
                     self.next_address(rest, Some(error), registry, token, now).map(Outcome::Go)
                 }
             },
-            Step::Tls(handshake) => self.after_tls(handshake.handshake()),
+            Step::Tls(handshake) => self.after_tls(handshake.advance()?),
             Step::WebSocket(opening) => after_websocket(opening.advance()?),
             Step::Taken => Ok(Outcome::Wait(Step::Taken)),
         }
@@ -134,15 +133,14 @@ impl Connecting {
             return self.open_websocket(Plain::Tcp(Socket::new(socket, false)));
         };
         self.stage = LOSANT_STAGE_TLS;
-        let connector = tls::connector(trust)?;
-        self.after_tls(connector.connect(self.target.host.identity(), Socket::new(socket, true)))
+        let secured = tls::secure(trust, self.target.host.identity(), Socket::new(socket, true))?;
+        self.after_tls(secured)
     }
 
-    fn after_tls(&mut self, outcome: Result<tls::Encrypted, HandshakeError<Socket>>) -> Result<Outcome, Error> {
-        match outcome {
-            Ok(stream) => self.open_websocket(Plain::Tls(Box::new(stream))),
-            Err(HandshakeError::WouldBlock(handshake)) => Ok(Outcome::Wait(Step::Tls(Box::new(handshake)))),
-            Err(HandshakeError::Failure(e)) => Err(fault::handshake(&e)),
+    fn after_tls(&mut self, secured: Secured) -> Result<Outcome, Error> {
+        match secured {
+            Secured::Yes(stream) => self.open_websocket(Plain::Tls(Box::new(stream))),
+            Secured::NotYet(handshake) => Ok(Outcome::Wait(Step::Tls(handshake))),
         }
     }
 

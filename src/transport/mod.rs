@@ -7,6 +7,8 @@ mod connect;
 mod fault;
 mod headers;
 mod host;
+mod identity;
+mod pem;
 mod plain;
 mod resolve;
 mod resources;
@@ -14,14 +16,17 @@ mod socket;
 mod stream;
 mod tls;
 pub(crate) mod upgrade;
+mod watched;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
 pub(crate) use headers::Headers;
 pub(crate) use host::Host;
+pub(crate) use identity::{ClientCertificate, IdentitySource};
+pub(crate) use pem::is_der;
 pub(crate) use resources::lost;
 pub(crate) use stream::Stream;
-pub(crate) use tls::{IdentitySource, Trust, parse_certificates, parse_identity};
+pub(crate) use tls::{Trust, parse_roots};
 
 use std::sync::Arc;
 

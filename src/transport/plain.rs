@@ -13,20 +13,20 @@ impl Plain {
     pub fn ready(&mut self, hung_up: bool) {
         match self {
             Plain::Tcp(socket) => socket.ready(hung_up),
-            Plain::Tls(tls) => tls.get_mut().ready(hung_up),
+            Plain::Tls(tls) => tls.socket_mut().ready(hung_up),
         }
     }
 
     pub fn socket(&self) -> &Socket {
         match self {
             Plain::Tcp(socket) => socket,
-            Plain::Tls(tls) => tls.get_ref(),
+            Plain::Tls(tls) => tls.socket(),
         }
     }
 
     pub fn close(&mut self) {
         if let Plain::Tls(tls) = self {
-            let _ = tls.shutdown();
+            tls.close();
         }
     }
 }

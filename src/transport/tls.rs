@@ -1,19 +1,26 @@
-//! TLS: whom to trust, who we are, and what an OpenSSL failure means.
+//! TLS: whom to trust, and the handshake.
 
-use super::socket::Socket;
+use super::{
+    fault,
+    identity::{IdentitySource, read_file},
+    pem,
+    socket::Socket,
+    watched::{ClientSide, Watched},
+};
 use crate::{
     process::PerProcess,
-    status::{
-        Error,
-        Status::{self, *},
-    },
+    status::{Error, Status::*},
     sync::{Mutex, Rank, Ranked},
 };
-use native_tls::{Certificate, Identity, Protocol, TlsConnector};
-use std::{fs, path::PathBuf};
-use zeroize::Zeroizing;
-
-pub(super) type Encrypted = native_tls::TlsStream<Socket>;
+use native_tls::{Certificate, HandshakeError, Identity, MidHandshakeTlsStream, Protocol, TlsConnector, TlsStream};
+use std::{
+    io::{self, Read, Write},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 const BUNDLED: &[u8] = include_bytes!("roots.pem");
 
@@ -22,7 +29,8 @@ const BUNDLED: &[u8] = include_bytes!("roots.pem");
 pub(crate) struct Trust {
     pub bundled: bool,
     pub system: bool,
-    pub ca_pem: Option<String>,
+    /// As [`parse_roots`] returns it.
+    pub ca_pem: Option<Vec<u8>>,
     /// Read again at each connection.
     pub ca_file: Option<PathBuf>,
     pub identity: Option<IdentitySource>,
@@ -32,20 +40,6 @@ impl Default for Trust {
     fn default() -> Self {
         Trust { bundled: true, system: false, ca_pem: None, ca_file: None, identity: None }
     }
-}
-
-/// A client certificate chain with its key, PEM.
-#[derive(Clone)]
-pub(crate) enum IdentitySource {
-    Text {
-        certificates: String,
-        key: Zeroizing<String>,
-    },
-    /// Read again at each connection.
-    Files {
-        certificates: PathBuf,
-        key: PathBuf,
-    },
 }
 
 /// What a connector was made from. The system's store is read anew only when one of these changes.
@@ -64,19 +58,17 @@ impl Ranked for Option<(Roots, TlsConnector)> {
 static LAST: PerProcess<Mutex<Option<(Roots, TlsConnector)>>> = PerProcess::new(Mutex::new(None));
 
 /// A connector for one connection.
-pub(super) fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
+fn connector(trust: &Trust) -> Result<TlsConnector, Error> {
     let mut pem = Vec::new();
     if trust.bundled {
         pem.push(BUNDLED.to_vec());
     }
-    if let Some(text) = &trust.ca_pem {
-        pem.push(text.as_bytes().to_vec());
-    }
+    pem.extend(trust.ca_pem.clone());
     if let Some(path) = &trust.ca_file {
-        pem.push(read_file("CA file", path)?.to_vec());
+        pem.push(parse_roots(&format!("CA file {}", path.display()), &read_file("CA file", path)?)?);
     }
     let roots = Roots { system: trust.system, pem };
-    let identity = trust.identity.as_ref().map(load_identity).transpose()?;
+    let identity = trust.identity.as_ref().map(IdentitySource::load).transpose()?;
     let shareable = identity.is_none();
     if shareable {
         if let Some((_, connector)) = LAST.get().lock().as_ref().filter(|(made_from, _)| *made_from == roots) {
@@ -94,77 +86,114 @@ fn build(roots: &Roots, identity: Option<Identity>) -> Result<TlsConnector, Erro
     let mut builder = TlsConnector::builder();
     builder.min_protocol_version(Some(Protocol::Tlsv12)).disable_built_in_roots(!roots.system);
     for pem in &roots.pem {
-        for certificate in parse_certificates("CA", pem)? {
+        for certificate in Certificate::stack_from_pem(pem).map_err(|e| no_certificates("CA", &e.to_string()))? {
             builder.add_root_certificate(certificate);
         }
     }
     if let Some(identity) = identity {
         builder.identity(identity);
     }
-    builder.build().map_err(|e| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("TLS cannot be set up: {e}")))
+    // Certificates and key have been looked at before, so this is about neither.
+    builder.build().map_err(|e| fault::setup(&e))
 }
 
-/// Certificates of a PEM text; `what` names it in the error.
-pub(crate) fn parse_certificates(what: &str, pem: &[u8]) -> Result<Vec<Certificate>, Error> {
-    let wrong =
-        |why: String| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} is not PEM with certificates: {why}"));
-    let certificates = Certificate::stack_from_pem(pem).map_err(|e| wrong(e.to_string()))?;
-    if certificates.is_empty() { Err(wrong("it has none".to_owned())) } else { Ok(certificates) }
+/// The certificates of a PEM text that may be trusted, as plain PEM and nothing else: a key in the same file is not kept.
+/// `what` names it in the error.
+pub(crate) fn parse_roots(what: &str, text: &[u8]) -> Result<Vec<u8>, Error> {
+    let pem = pem::roots(text).map_err(|why| no_certificates(what, &why))?;
+    Certificate::stack_from_pem(&pem).map_err(|e| no_certificates(what, &e.to_string()))?;
+    Ok(pem)
 }
 
-/// A client identity from PEM texts.
-pub(crate) fn parse_identity(certificates: &[u8], key: &[u8]) -> Result<Identity, Error> {
-    parse_certificates("client certificate", certificates)?;
-    Identity::from_pkcs8(certificates, key).map_err(|e| {
-        let detail = format!("client key is not an unencrypted PKCS#8 key in PEM (BEGIN PRIVATE KEY): {e}");
-        Error::new(LOSANT_ERR_CERTIFICATE_FILE, detail)
-    })
+fn no_certificates(what: &str, why: &str) -> Error {
+    Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} is not PEM with certificates: {why}"))
 }
 
-fn load_identity(source: &IdentitySource) -> Result<Identity, Error> {
-    match source {
-        IdentitySource::Text { certificates, key } => parse_identity(certificates.as_bytes(), key.as_bytes()),
-        IdentitySource::Files { certificates, key } => {
-            parse_identity(&read_file("client certificate file", certificates)?, &read_file("client key file", key)?)
+/// A handshake on its way.
+pub(super) struct Handshake {
+    stream: MidHandshakeTlsStream<Watched>,
+    client: Client,
+}
+
+pub(super) enum Secured {
+    Yes(Encrypted),
+    NotYet(Box<Handshake>),
+}
+
+/// What is known of the client certificate while the handshake goes on.
+struct Client {
+    has_certificate: bool,
+    asked: Arc<AtomicBool>,
+}
+
+/// Begins a handshake with this host.
+pub(super) fn secure(trust: &Trust, host: &str, socket: Socket) -> Result<Secured, Error> {
+    let connector = connector(trust)?;
+    let socket = Watched::new(socket, trust.identity.is_some());
+    let client = Client { has_certificate: socket.has_certificate(), asked: socket.asked() };
+    client.after(connector.connect(host, socket))
+}
+
+impl Handshake {
+    /// Goes as far as it can without waiting.
+    pub fn advance(self) -> Result<Secured, Error> {
+        self.client.after(self.stream.handshake())
+    }
+}
+
+impl Client {
+    fn after(self, outcome: Result<TlsStream<Watched>, HandshakeError<Watched>>) -> Result<Secured, Error> {
+        match outcome {
+            Ok(stream) => Ok(Secured::Yes(Encrypted(stream))),
+            Err(HandshakeError::WouldBlock(stream)) => {
+                Ok(Secured::NotYet(Box::new(Handshake { stream, client: self })))
+            }
+            Err(HandshakeError::Failure(e)) => {
+                let side = ClientSide { has_certificate: self.has_certificate, asked: self.asked.load(Relaxed) };
+                Err(fault::handshake(&e, side))
+            }
         }
     }
 }
 
-fn read_file(what: &str, path: &PathBuf) -> Result<Zeroizing<Vec<u8>>, Error> {
-    fs::read(path)
-        .map(Zeroizing::new)
-        .map_err(|e| Error::new(LOSANT_ERR_CERTIFICATE_FILE, format!("{what} {} cannot be read: {e}", path.display())))
+/// An established connection.
+pub(crate) struct Encrypted(TlsStream<Watched>);
+
+impl Encrypted {
+    pub fn socket(&self) -> &Socket {
+        self.0.get_ref().socket()
+    }
+
+    pub fn socket_mut(&mut self) -> &mut Socket {
+        self.0.get_mut().socket_mut()
+    }
+
+    /// Sends close_notify.
+    pub fn close(&mut self) {
+        let _ = self.0.shutdown();
+    }
+
+    fn explain(&self, e: io::Error) -> io::Error {
+        // A TLS 1.3 client hears only after the handshake what the broker thinks of its certificate, so that
+        // "handshake failure" can be about nothing else then.
+        fault::established(e, ClientSide { has_certificate: self.0.get_ref().has_certificate(), asked: true })
+    }
 }
 
-/// The cause of a failure, from the words of OpenSSL: native-tls hands out no codes. The words are those of
-/// X509_verify_cert_error_string(3) and of the alerts of RFC 8446, and have been the same from OpenSSL 1.1 to 3 but for a
-/// hyphen.
-pub(super) fn cause(words: &str) -> Option<Status> {
-    const CAUSES: &[(&str, Status)] = &[
-        ("certificate has expired", LOSANT_ERR_CERTIFICATE_EXPIRED),
-        ("certificate is not yet valid", LOSANT_ERR_CERTIFICATE_NOT_YET_VALID),
-        ("ostname mismatch", LOSANT_ERR_CERTIFICATE_WRONG_HOST),
-        ("IP address mismatch", LOSANT_ERR_CERTIFICATE_WRONG_HOST),
-        ("self-signed certificate in", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("self signed certificate in", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("self-signed certificate", LOSANT_ERR_CERTIFICATE_SELF_SIGNED),
-        ("self signed certificate", LOSANT_ERR_CERTIFICATE_SELF_SIGNED),
-        ("certificate verify failed", LOSANT_ERR_CERTIFICATE_UNKNOWN),
-        ("alert certificate required", LOSANT_ERR_CLIENT_CERTIFICATE_REQUIRED),
-        ("alert handshake failure", LOSANT_ERR_TLS),
-        ("alert protocol version", LOSANT_ERR_TLS_VERSION),
-        ("unsupported protocol", LOSANT_ERR_TLS_VERSION),
-        ("wrong version number", LOSANT_ERR_TLS),
-        ("alert bad certificate", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert unsupported certificate", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate revoked", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate expired", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert certificate unknown", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert unknown ca", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert access denied", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-        ("alert decrypt error", LOSANT_ERR_CLIENT_CERTIFICATE_REFUSED),
-    ];
-    CAUSES.iter().find(|(fragment, _)| words.contains(fragment)).map(|(_, status)| *status)
+impl Read for Encrypted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer).map_err(|e| self.explain(e))
+    }
+}
+
+impl Write for Encrypted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|e| self.explain(e))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(|e| self.explain(e))
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! A mosquitto of the test's own.
 
 use super::{
-    DEADLINE, DEVICE_ID, KEY, LONG_KEY, LONG_SECRET, Lane, SECRET, Subscriber, certificates::Authority, eventually,
+    DEADLINE, DEVICE_ID, KEY, LONG_KEY, LONG_SECRET, Lane, SECRET, Subscriber,
+    certificates::{Authority, Pair},
+    eventually,
 };
 use nix::{
     sys::signal::{Signal, kill},
@@ -112,6 +114,13 @@ impl Broker {
         for (name, pem) in
             [("ca.pem", authority.root.pem()), ("chain.pem", authority.chain(&leaf)), ("key.pem", leaf.key_pem())]
         {
+            fs::write(self.path(name), pem).expect("a certificate file can be written");
+        }
+    }
+
+    /// Another certificate for its listeners, without any other, used from its next start on.
+    pub fn use_certificate(&self, pair: &Pair) {
+        for (name, pem) in [("chain.pem", pair.pem()), ("key.pem", pair.key_pem())] {
             fs::write(self.path(name), pem).expect("a certificate file can be written");
         }
     }

@@ -28,6 +28,16 @@ pub struct CProgram;
 impl CProgram {
     /// Starts the program NAME.c, wherever below tests/c it is, with these arguments.
     pub fn start<A: AsRef<str>>(name: &str, lane: Lane, arguments: &[A]) -> Process {
+        CProgram::with_environment(name, lane, arguments, &[])
+    }
+
+    /// The same with these variables set.
+    pub fn with_environment<A: AsRef<str>>(
+        name: &str,
+        lane: Lane,
+        arguments: &[A],
+        variables: &[(&str, &Path)],
+    ) -> Process {
         let program = compiled(name, lane == Lane::Static);
         let mut command = match lane {
             Lane::Shared | Lane::Static | Lane::Tls | Lane::Ws | Lane::Wss => Command::new(program),
@@ -50,6 +60,7 @@ impl CProgram {
         // Cargo sets it, and another liblosant may lie about there.
         command.env_remove("LD_LIBRARY_PATH");
         command.env("LOSANT_TEST_TRANSPORT", lane.transport()).env("LOSANT_TEST_CA", ca_file());
+        command.envs(variables.iter().copied());
         command.args(arguments.iter().map(AsRef::as_ref));
         Process::start(&format!("{name} ({lane:?})"), command)
     }

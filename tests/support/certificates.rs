@@ -51,6 +51,13 @@ impl Authority {
         Pair { certificate: certificate.expect("a certificate can be signed"), key }
     }
 
+    /// The same with a key that is given, PKCS#8.
+    pub fn leaf_with_key(&self, key: &str) -> Pair {
+        let key = KeyPair::from_pem(key).expect("the key is PKCS#8");
+        let certificate = leaf_params(|_| {}).signed_by(&key, &self.intermediate.certificate, &self.intermediate.key);
+        Pair { certificate: certificate.expect("a certificate can be signed"), key }
+    }
+
     /// A leaf and the intermediate behind it, as servers send them.
     pub fn chain(&self, leaf: &Pair) -> String {
         leaf.pem() + &self.intermediate.pem()

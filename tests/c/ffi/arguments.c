@@ -124,6 +124,12 @@ static void options(losant_device *device)
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "window_ms", losant_device_set_rate_limit(device, 1, 1, 0));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "attempts", losant_set_connect_limit(100001, 1));
     REFUSED(LOSANT_ERR_INVALID_ARGUMENT, "window_ms", losant_set_connect_limit(1, 86400001));
+    REFUSED(LOSANT_ERR_CERTIFICATE_FILE, "DER", losant_device_set_ca_pem(device, "\x30\x82\x01\x9b\x30", false));
+    REFUSED(LOSANT_ERR_CERTIFICATE_FILE, "DER",
+            losant_device_set_client_certificate_pem(device, "\x30\x82\x01\x9b\x30", ""));
+    REFUSED(LOSANT_ERR_CERTIFICATE_FILE, "DER",
+            losant_device_set_client_certificate_pem(device, "", "\x30\x81\x9b\x30"));
+    REFUSED(LOSANT_ERR_INVALID_UTF8, "pem", losant_device_set_ca_pem(device, "\xff", false));
     REFUSED(LOSANT_ERR_NULL_ARGUMENT, "fd", losant_device_fd(device, NULL));
     CHECK_OK(losant_device_fd(device, &fd));
     /* Once it runs, options are fixed. */

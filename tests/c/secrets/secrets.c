@@ -1,6 +1,6 @@
 /*
- * HOST PORT WAY END KEY SECRET [CHAIN CLIENT-KEY FORM PATTERN PATTERN]: what the memory of this process holds of key and secret
- * while a device lives, and after it is freed; what the log says of them.
+ * HOST PORT WAY END KEY SECRET [CHAIN CLIENT-KEY FORM PATTERN PATTERN [PATTERN]]: what the memory of this process holds of
+ * key and secret while a device lives, and after it is freed; what the log says of them.
  *
  * KEY, SECRET and PATTERN are hexadecimal with every byte XORed with 0x55, so that this program has none of them where it
  * looks. END is "closed" for two connections that are closed by request, "refused" for one that the broker refuses,
@@ -161,6 +161,8 @@ static void use_client_certificate(losant_device *device, const char *chain, con
     size_t size = 16384;
     char *chain_text = contents(chain, size), *key_text = contents(key, size);
     CHECK_OK(losant_device_set_client_certificate_pem(device, chain_text, key_text));
+    /* It may hold the key too. */
+    wipe(chain_text, size);
     wipe(key_text, size);
     free(chain_text);
     free(key_text);
@@ -206,13 +208,14 @@ static void on_connect(losant_device *device, const losant_event *event, void *u
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 7 || argc == 12);
+    CHECK(argc == 7 || argc == 12 || argc == 13);
     const char *way = argv[3], *end = argv[4];
     add_pattern("the key", argv[5]);
     add_pattern("the secret", argv[6]);
+    static const char *const names[] = {"the client key's text", "the client key's number", "the client key's other text"};
     add_header_pattern();
     for (int i = 10; i < argc; i++) {
-        add_pattern(i == 10 ? "the client key's text" : "the client key's number", argv[i]);
+        add_pattern(names[i - 10], argv[i]);
     }
     CHECK_OK(losant_set_log_callback(on_log, LOSANT_LOG_DEBUG, NULL));
     CHECK_COPIES(0, 0);

@@ -59,7 +59,7 @@ static void send_something(losant_device *device)
 {
     static const char *const states[] = {"{\"n\":1}", "{\"text\":\"longer, but not long\"}", "{}", "[1]", "{", "\xff"};
     const char *state = pick(8) ? states[pick(3)] : states[pick(6)];
-    int64_t time_ms = (int64_t)pick(3) - 1;
+    int64_t times[] = {0, -1, (int64_t)time(NULL) * 1000}, time_ms = times[pick(3)];
     uint64_t id = 0;
     switch (pick(4)) {
     case 0: CALL(SEND, losant_device_send_state(device, pick(50) ? state : NULL, time_ms)); break;
