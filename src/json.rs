@@ -13,35 +13,22 @@ use std::{borrow::Cow, fmt};
 /// Passes each field of the JSON object `json` on: its name, and the text of its value. Those of before an error too.
 pub(crate) fn for_each_field<'a>(
     json: &'a str,
-    mut each: impl FnMut(Cow<'a, str>, &'a str),
+    each: impl FnMut(Cow<'a, str>, &'a str),
 ) -> Result<(), serde_json::Error> {
-    for_each_raw_field(json, &mut |name, value| {
-        if let Some(name) = json_string(name) {
-            each(name, value);
-        }
-    })
-}
+    struct Fields<F>(F);
 
-/// The same with the texts of names, quotes and escapes included.
-pub(crate) fn for_each_raw_field<'a>(
-    json: &'a str,
-    each: &mut dyn FnMut(&'a str, &'a str),
-) -> Result<(), serde_json::Error> {
-    struct Fields<'f, 'a>(&'f mut dyn FnMut(&'a str, &'a str));
-
-    impl<'a> Visitor<'a> for Fields<'_, 'a> {
+    impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Fields<F> {
         type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a JSON object")
         }
 
-        fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
             while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                if !name.get().starts_with('"') {
-                    return Err(de::Error::custom("a field's name is not a string"));
-                }
-                (self.0)(name.get(), value.get());
+                let name =
+                    json_string(name.get()).ok_or_else(|| de::Error::custom("a field's name is not a string"))?;
+                (self.0)(name, value.get());
             }
             Ok(())
         }

@@ -29,13 +29,12 @@ pub(crate) fn validate_state(json: &str) -> Result<(&str, Option<Breach<'_>>), E
             format!("state is too large: {size} bytes; a message holds at most 262,144, 38 of them for its frame"),
         ));
     }
-    let not_json = |e| Error::new(LOSANT_ERR_INVALID_JSON, format!("state is not JSON: {e}"));
+    serde_json::from_str::<IgnoredAny>(json)
+        .map_err(|e| Error::new(LOSANT_ERR_INVALID_JSON, format!("state is not JSON: {e}")))?;
     if !json.starts_with('{') {
-        serde_json::from_str::<IgnoredAny>(json).map_err(not_json)?;
         return Err(Error::new(LOSANT_ERR_NOT_AN_OBJECT, "state is JSON, but not an object: it must look like {…}"));
     }
-    let breach = check_attributes(json).map_err(not_json)?;
-    Ok((json, breach))
+    Ok((json, check_attributes(json)))
 }
 
 /// What a message says of a state beside its time and its data: `"flowVersion":"…","meta":…,`. Checks that `meta` is JSON,
