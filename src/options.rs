@@ -104,6 +104,7 @@ impl Options {
             websocket_path: websockets.then(|| self.websocket_path.clone()),
             headers: if websockets { self.headers.clone() } else { Headers::default() },
             interface: self.interface.clone(),
+            preferred: None,
             user_timeout: 2 * self.keep_alive,
         }
     }

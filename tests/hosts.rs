@@ -1,7 +1,7 @@
 //! What a host is called towards the resolver, in SNI, in the certificate and in HTTP.
 
 use crate::support::{
-    CProgram, FakeBroker, Lane, certificates::Authority, fake_broker::read_head, in_every_lane, tls_server,
+    Broker, CProgram, FakeBroker, Lane, certificates::Authority, fake_broker::read_head, in_every_lane, tls_server,
 };
 use rcgen::SanType;
 use std::{io::Write, net::IpAddr, sync::mpsc};
@@ -66,6 +66,13 @@ fn resolvers_without_resources(lane: Lane) {
     }
 }
 
+/// Case: a name server that never answers costs one thread, not one an attempt.
+fn one_look_up_at_a_time(lane: Lane) {
+    let broker = Broker::start(lane);
+    let port = broker.device_port(lane).to_string();
+    assert_eq!(CProgram::start("slow_names", lane, &["slow.example", &port]).finish(), [] as [&str; 0]);
+}
+
 mod names_in_tls {
     crate::support::lane::lane_tests!(names_in_tls: over_tls Tls);
 }
@@ -74,4 +81,4 @@ mod names_in_http {
     crate::support::lane::lane_tests!(names_in_http: over_ws Ws);
 }
 
-in_every_lane!(resolvers_without_resources);
+in_every_lane!(resolvers_without_resources, one_look_up_at_a_time);

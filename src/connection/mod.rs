@@ -187,6 +187,7 @@ impl Connection {
             return Ok(Some(Next::At(connecting.deadline())));
         };
         let deadline = connecting.connect_deadline();
+        self.config.target.preferred = connecting.address();
         if let State::Connecting(_, attempt) = std::mem::replace(&mut self.state, State::Idle) {
             let established = Established::new(stream, attempt, &self.config, cx.now.instant, deadline);
             self.state = State::Established(Box::new(established));
@@ -254,6 +255,10 @@ impl Connection {
         if refused && !self.history.known_to_broker || self.config.first_failure_ends && !self.history.was_online {
             self.state = State::Ended(failure);
             return;
+        }
+        if let State::Connecting(..) = &self.state {
+            // Whatever it was that worked the last time.
+            self.config.target.preferred = None;
         }
         if let State::Established(established) = &self.state {
             if let Some(lifetime) = established.online_for(cx.now.instant) {

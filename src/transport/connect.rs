@@ -3,8 +3,8 @@
 use super::{
     Headers, Host, Notify, Stream,
     plain::Plain,
+    race::Race,
     resolve::Resolution,
-    resources,
     socket::Socket,
     tls::{self, Handshake, Secured, Trust},
     websocket::{self, Opened, Opening},
@@ -35,6 +35,8 @@ pub(crate) struct Target {
     pub headers: Headers,
     /// Network interface that packets must leave by.
     pub interface: Option<String>,
+    /// The address that worked the last time, to be tried first.
+    pub preferred: Option<SocketAddr>,
     /// How long written bytes may stay unacknowledged before the kernel gives the link up (TCP_USER_TIMEOUT).
     pub user_timeout: Duration,
 }
@@ -49,13 +51,7 @@ pub(crate) struct Connecting {
 
 enum Step {
     Resolve(Resolution),
-    /// `rest` holds the addresses not tried yet, the next one last.
-    Tcp {
-        socket: TcpStream,
-        address: SocketAddr,
-        give_up: Instant,
-        rest: Vec<SocketAddr>,
-    },
+    Tcp(Race),
     Tls(Box<Handshake>),
     WebSocket(Box<Opening>),
     /// Only while a step is being taken, and after the last.
@@ -103,24 +99,19 @@ impl Connecting {
             Step::Resolve(resolution) => match resolution.take() {
                 None => Ok(Outcome::Wait(Step::Resolve(resolution))),
                 Some(answer) => {
-                    let mut addresses = answer?;
+                    let addresses = answer?;
                     self.stage = LOSANT_STAGE_TCP;
-                    addresses.reverse();
-                    self.next_address(addresses, None, registry, token, now).map(Outcome::Go)
+                    Ok(Outcome::Go(Step::Tcp(Race::new(addresses, self.target.preferred, now))))
                 }
             },
-            Step::Tcp { socket, address, give_up, rest } => match connected(&socket) {
-                Ok(true) => self.secure(socket),
-                Ok(false) if now < give_up => Ok(Outcome::Wait(Step::Tcp { socket, address, give_up, rest })),
-                outcome => {
-                    let error = outcome.err().map_or_else(
-                        || Error::new(LOSANT_ERR_TIMED_OUT, format!("cannot connect to {address}: no answer")),
-                        |e| resources::from_io(&format!("cannot connect to {address}"), &e),
-                    );
-                    // The old socket must be gone before the poll hears of the next under the same token.
-                    drop(socket);
-                    self.next_address(rest, Some(error), registry, token, now).map(Outcome::Go)
+            Step::Tcp(mut race) => match race.advance(now, |address| open(&self.target, address, registry, token))? {
+                Some((address, socket)) => {
+                    // The others are gone before the poll is asked again.
+                    drop(race);
+                    self.target.preferred = Some(address);
+                    self.secure(socket)
                 }
+                None => Ok(Outcome::Wait(Step::Tcp(race))),
             },
             Step::Tls(handshake) => self.after_tls(handshake.advance()?),
             Step::WebSocket(opening) => after_websocket(opening.advance()?),
@@ -154,27 +145,6 @@ impl Connecting {
         after_websocket(websocket::open(stream, &host, path, &target.headers)?)
     }
 
-    /// Opens a socket to the next address that lets itself be tried; the last failure if there is none.
-    fn next_address(
-        &self,
-        mut rest: Vec<SocketAddr>,
-        mut last: Option<Error>,
-        registry: &Registry,
-        token: Token,
-        now: Instant,
-    ) -> Result<Step, Error> {
-        while let Some(address) = rest.pop() {
-            // Each address gets its share of the time left, so that a dead one cannot eat it all.
-            let shares = u32::try_from(rest.len() + 1).unwrap_or(u32::MAX);
-            let give_up = now + self.deadline.saturating_duration_since(now) / shares;
-            match open(&self.target, address, registry, token) {
-                Ok(socket) => return Ok(Step::Tcp { socket, address, give_up, rest }),
-                Err(e) => last = Some(resources::from_io(&format!("cannot connect to {address}"), &e)),
-            }
-        }
-        Err(last.unwrap_or_else(|| self.timed_out()))
-    }
-
     fn timed_out(&self) -> Error {
         let doing = match self.stage {
             LOSANT_STAGE_RESOLVE => "resolving the host name",
@@ -188,6 +158,11 @@ impl Connecting {
         )
     }
 
+    /// The address that it has come through to.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.target.preferred
+    }
+
     /// When the whole connection, CONNACK included, must be complete.
     pub fn connect_deadline(&self) -> Instant {
         self.deadline
@@ -196,7 +171,7 @@ impl Connecting {
     /// When [`Self::advance`] must be called again at the latest.
     pub fn deadline(&self) -> Instant {
         match &self.step {
-            Step::Tcp { give_up, .. } => (*give_up).min(self.deadline),
+            Step::Tcp(race) => race.next_at().map_or(self.deadline, |next| next.min(self.deadline)),
             _ => self.deadline,
         }
     }
@@ -230,18 +205,6 @@ fn open(target: &Target, address: SocketAddr, registry: &Registry, token: Token)
     Ok(stream)
 }
 
-/// Whether a socket that was told to connect has done so.
-fn connected(socket: &TcpStream) -> io::Result<bool> {
-    if let Some(e) = socket.take_error()? {
-        return Err(e);
-    }
-    match socket.peer_addr() {
-        Ok(_) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::NotConnected => Ok(false),
-        Err(e) => Err(e),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,6 +219,7 @@ mod tests {
             websocket_path: None,
             headers: Headers::default(),
             interface: None,
+            preferred: None,
             user_timeout: Duration::from_secs(1),
         };
         let step = Step::Resolve(Resolution::answered(addresses));
@@ -277,28 +241,47 @@ mod tests {
         (listener, fillers, address.as_socket().unwrap())
     }
 
+    /// Case: a name with a dead address first and a live one second.
     #[test]
-    fn a_dead_address_in_front_gets_its_share_of_the_time_and_no_more() {
+    fn a_dead_address_in_front_costs_a_quarter_of_a_second_and_goes_last_the_next_time() {
         let (_listener, _fillers, dead) = deaf();
         let alive = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut poll = Poll::new().unwrap();
         let (begin, second) = (Instant::now(), Duration::from_secs(1));
-        let mut connecting = connecting(vec![dead, alive.local_addr().unwrap()], begin + 20 * second);
+        let addresses = vec![dead, alive.local_addr().unwrap()];
+        let mut connecting = connecting(addresses.clone(), begin + 20 * second);
 
         let registry = poll.registry().try_clone().unwrap();
-        let mut arrived = |now| {
-            let outcome = connecting.advance(&registry, Token(0), now);
-            outcome.unwrap().is_some()
-        };
-        assert!(!arrived(begin));
-        assert!(!arrived(begin + 9 * second), "it still has its half of the time");
+        assert!(connecting.advance(&registry, Token(0), begin).unwrap().is_none());
+        assert_eq!(connecting.deadline(), begin + second / 4, "when the second sets out");
         let mut events = Events::with_capacity(4);
-        let mut came = arrived(begin + 10 * second);
+        let mut came = connecting.advance(&registry, Token(0), begin + second / 4).unwrap().is_some();
         while !came {
             poll.poll(&mut events, Some(20 * second)).unwrap();
             assert!(!events.is_empty(), "the second address was not tried");
-            came = arrived(begin + 11 * second);
+            came = connecting.advance(&registry, Token(0), begin + second / 2).unwrap().is_some();
         }
+        assert_eq!(connecting.address(), Some(addresses[1]));
+        let again = Race::new(addresses.clone(), connecting.address(), begin);
+        assert_eq!(again.next_at(), Some(begin));
+    }
+
+    #[test]
+    fn an_address_that_refuses_costs_nothing_and_with_the_last_it_is_told() {
+        let refusing = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut poll = Poll::new().unwrap();
+        let begin = Instant::now();
+        let mut connecting = connecting(vec![refusing(), refusing()], begin + Duration::from_secs(20));
+        let registry = poll.registry().try_clone().unwrap();
+        let mut events = Events::with_capacity(4);
+        let failure = loop {
+            match connecting.advance(&registry, Token(0), begin) {
+                Ok(None) => poll.poll(&mut events, Some(Duration::from_secs(20))).unwrap(),
+                Ok(Some(_)) => panic!("nobody listens"),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!((failure.stage, failure.status), (LOSANT_STAGE_TCP, LOSANT_ERR_REFUSED));
     }
 
     #[test]

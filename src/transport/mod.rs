@@ -10,6 +10,7 @@ mod host;
 mod identity;
 mod pem;
 mod plain;
+mod race;
 mod resolve;
 mod resources;
 mod socket;

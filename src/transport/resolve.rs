@@ -1,41 +1,73 @@
-//! Host names to addresses. The system's resolver blocks, so it gets a short-lived thread of its own, which nobody
-//! waits for: it holds nothing but its answer's place.
+//! Host names to addresses. The system's resolver blocks, for minutes where a name server never answers, so it gets a
+//! thread of its own, which nobody waits for: it holds nothing but the places of its answer. There is one at a time for each
+//! name in the process, whoever asks and however often.
 
 use super::{Notify, resources};
 use crate::{
+    process::PerProcess,
     status::{Error, Status::*},
     sync::{Mutex, Rank, Ranked, spawn_quiet},
 };
 use socket2::{Domain, Socket, Type};
 use std::{
+    collections::BTreeMap,
     io,
     net::{IpAddr, SocketAddr, ToSocketAddrs},
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 type Answer = Result<Vec<SocketAddr>, Error>;
+type Place = Mutex<Option<Answer>>;
 
 impl Ranked for Option<Answer> {
     const RANK: Rank = Rank::Last;
 }
 
+/// Who waits for each look-up under way.
+#[derive(Default)]
+struct LookUps(BTreeMap<(String, u16), Vec<Waiter>>);
+
+impl Ranked for LookUps {
+    const RANK: Rank = Rank::Last;
+}
+
+struct Waiter {
+    /// Gone with an attempt that has been given up.
+    place: Weak<Place>,
+    notify: Notify,
+}
+
+static LOOK_UPS: PerProcess<Mutex<LookUps>> = PerProcess::new(Mutex::new(LookUps(BTreeMap::new())));
+
 pub(crate) struct Resolution {
-    answer: Arc<Mutex<Option<Answer>>>,
+    answer: Arc<Place>,
 }
 
 impl Resolution {
-    /// Starts the look-up of `host`; an IP address is answered at once.
+    /// Starts the look-up of `host`, or waits for the one under way; an IP address is answered at once.
     pub fn start(host: &str, port: u16, notify: Notify) -> Result<Self, Error> {
-        let answer = Arc::new(Mutex::new(None));
         if let Ok(ip) = host.parse::<IpAddr>() {
-            *answer.lock() = Some(Ok(vec![SocketAddr::new(ip, port)]));
-            return Ok(Resolution { answer });
+            return Ok(Resolution { answer: Arc::new(Mutex::new(Some(Ok(vec![SocketAddr::new(ip, port)])))) });
         }
-        let (place, host) = (answer.clone(), host.to_owned());
-        spawn_quiet("losant-resolve", move || {
-            *place.lock() = Some(look_up(&host, port));
-            notify();
-        })?;
+        let answer = Arc::new(Mutex::new(None));
+        let key = (host.to_owned(), port);
+        let is_new = {
+            let mut look_ups = LOOK_UPS.get().lock();
+            let is_new = !look_ups.0.contains_key(&key);
+            let waiters = look_ups.0.entry(key.clone()).or_default();
+            waiters.retain(|waiter| waiter.place.strong_count() > 0);
+            waiters.push(Waiter { place: Arc::downgrade(&answer), notify });
+            is_new
+        };
+        if is_new {
+            let name = key.clone();
+            let spawned = spawn_quiet("losant-resolve", move || tell(&name, &look_up(&name.0, name.1)));
+            if let Err(error) = spawned {
+                // Others may have come to wait for it.
+                tell(&key, &Err(error.clone()));
+                return Err(error);
+            }
+        }
         Ok(Resolution { answer })
     }
 
@@ -48,6 +80,17 @@ impl Resolution {
     /// The answer, once.
     pub fn take(&self) -> Option<Answer> {
         self.answer.lock().take()
+    }
+}
+
+/// Tells all who wait.
+fn tell(key: &(String, u16), answer: &Answer) {
+    let waiters = LOOK_UPS.get().lock().0.remove(key);
+    for Waiter { place, notify } in waiters.into_iter().flatten() {
+        if let Some(place) = place.upgrade() {
+            *place.lock() = Some(answer.clone());
+            notify();
+        }
     }
 }
 

@@ -96,11 +96,15 @@ static void wait_until_stuck(losant_device *device)
     if (strcmp(network, "full") == 0) {
         fill(device);
     } else if (strcmp(network, "nameless") == 0) {
-        hanging++;
+        /* The first look-up goes on: all wait for the same. */
+        hanging = 1;
         if (is_alone) {
             CHECK_OK(losant_device_loop(device, 0));
         }
         latch_wait(&asked, hanging);
+        while (stats_of(device).attempts == 0) {
+            let_pass(device);
+        }
     } else if (strcmp(network, "dark") == 0) {
         while (!has_socket()) {
             let_pass(device);

@@ -31,12 +31,12 @@ int main(int argc, char **argv)
 
     CHECK_OK(losant_device_connect(other, false));
     CHECK_OK(losant_device_loop(other, 0));
-    latch_wait(&asked, 2);
     CHECK_OK(losant_device_close(other));
     CHECK_OK(losant_device_free(other));
     CHECK_OK(losant_device_start(third));
-    latch_wait(&asked, 3);
     CHECK_OK(losant_device_free(third));
+    /* They have waited for the look-up that was under way. */
+    CHECK(asked.count == 1);
     say("waits");
 
     latch_add(&answer, 0);
