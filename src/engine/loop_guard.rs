@@ -124,7 +124,7 @@ impl<'a> LoopGuard<'a> {
             (None, None) => return,
         };
         let mut cx = Context {
-            now: Now::read(),
+            now: Now::read_together(),
             registry,
             token,
             outbox: &engine.outbox,

@@ -31,10 +31,24 @@ pub(crate) struct Now {
 }
 
 impl Now {
+    /// Read one after the other, so that a thread that is held up in between sees them apart: enough where nothing is
+    /// computed of two of them.
     pub fn read() -> Self {
         let boot_us = read_us(ClockId::CLOCK_BOOTTIME);
-        // After the time since boot: what is computed of both later is never before the call.
+        // After the time since boot: what is computed of both is never before the call.
         Now { instant: Instant::now(), boot_us, wall_us: read_us(ClockId::CLOCK_REALTIME) }
+    }
+
+    /// Read as good as at once.
+    pub fn read_together() -> Self {
+        let mut now = Now::read();
+        for _ in 0..MOST_READINGS {
+            if read_us(ClockId::CLOCK_BOOTTIME).saturating_sub(now.boot_us) <= APART_US {
+                break;
+            }
+            now = Now::read();
+        }
+        now
     }
 
     /// The moment at which the clocks say so.
@@ -53,6 +67,12 @@ impl Now {
         self.wall_ms() >= BUILT_MS
     }
 }
+
+/// Clocks that were read within this time were read at once.
+const APART_US: i64 = 300;
+
+/// On a machine that is so busy, nothing better is to be had.
+const MOST_READINGS: usize = 8;
 
 /// What a clock says, in microseconds.
 fn read_us(clock: ClockId) -> i64 {
