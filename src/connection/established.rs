@@ -100,10 +100,7 @@ impl Established {
             let stage = self.stage();
             let pinged = self.session.on_time(cx.now.instant).map_err(|error| error.at(stage))?;
             let wait = self.fill(pinged, config, cx)?;
-            let wrote = match self.write(history, cx) {
-                Ok(wrote) => wrote,
-                Err(error) => return Err(self.reason_sent(config, history, cx).unwrap_or(error)),
-            };
+            let wrote = self.write(config, history, cx)?;
             if !(self.readable || wrote && self.writable && self.has_more(cx)) {
                 let due = self.session.deadline();
                 return Ok(Next::At(wait.map_or(due, |wait| wait.min(due))));
@@ -119,7 +116,7 @@ impl Established {
             let _ = self.converse(config, history, cx);
         }
         self.session.disconnect();
-        let _ = self.write(history, cx);
+        let _ = self.write(config, history, cx);
         self.stream.close();
     }
 
@@ -182,7 +179,7 @@ impl Established {
     }
 
     /// Writes what the network takes; whether it took anything.
-    fn write(&mut self, history: &mut History, cx: &mut Context<'_>) -> Result<bool, Error> {
+    fn write(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) -> Result<bool, Error> {
         let before = self.session.taken();
         let outcome = self.write_output(cx.now.instant);
         self.set_user_timeout(cx.now.instant);
@@ -193,8 +190,10 @@ impl Established {
             outbox.written(taken, cx.now.instant);
             self.tell_outcomes(&mut outbox, cx);
         }
-        outcome.map_err(|e| self.lost(&e).at(self.stage()))?;
-        Ok(taken != before)
+        match outcome {
+            Ok(()) => Ok(taken != before),
+            Err(e) => Err(self.broken(&e, config, history, cx)),
+        }
     }
 
     fn write_output(&mut self, now: Instant) -> io::Result<()> {
@@ -218,12 +217,19 @@ impl Established {
         Error::new(LOSANT_ERR_CONNECTION_LOST, text)
     }
 
-    /// Writing has failed: a broker that says why it closes, and resets the connection with something of ours unread, is
-    /// heard all the same.
-    fn reason_sent(&mut self, config: &ConnectionConfig, history: &mut History, cx: &mut Context<'_>) -> Option<Error> {
+    /// Writing has failed. What has come before counts: a SUBACK makes the connection complete, an acknowledgement saves a
+    /// resend, and a broker that says why it closes, with something of ours unread, is heard all the same.
+    fn broken(
+        &mut self,
+        e: &io::Error,
+        config: &ConnectionConfig,
+        history: &mut History,
+        cx: &mut Context<'_>,
+    ) -> Error {
         self.ready(Readiness { ready: true, hung_up: true });
-        let error = (0..MAX_EXCHANGES).find_map(|_| self.read(config, history, cx).err());
-        error.filter(|_| self.stream.farewell().is_some())
+        let reason = (0..MAX_EXCHANGES).find_map(|_| self.read(config, history, cx).err());
+        let reason = reason.filter(|_| self.stream.farewell().is_some());
+        reason.unwrap_or_else(|| self.lost(e)).at(self.stage())
     }
 
     /// A broker that closes with something unread of ours resets the connection.
