@@ -42,7 +42,7 @@ impl Backoff {
     /// broker that accepts and drops at once must not be hammered.
     pub fn connection_lived(&mut self, lifetime: Duration) {
         if lifetime >= self.ceiling {
-            self.ceiling = self.initial.min(self.max);
+            self.forgive();
         }
     }
 }

@@ -31,8 +31,7 @@ use flight::{Flight, Unit};
 use lane::{Lane, Newest};
 use outcome::Outcomes;
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque, vec_deque},
-    slice,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -164,7 +163,8 @@ pub(crate) struct Outbox {
     unused: Vec<usize>,
     /// Those in which states wait, by the id of the oldest; and by their places.
     oldest: BTreeSet<(u64, usize)>,
-    waiting: BTreeSet<usize>,
+    /// By whether they conform, as in `places`.
+    waiting: [BTreeSet<usize>; 2],
     /// Until when all of those must wait, unless something happens before.
     blocked_until: Option<Instant>,
     /// Those with a state that may end the connection.
@@ -205,7 +205,7 @@ impl Outbox {
             places: Default::default(),
             unused: Vec::new(),
             oldest: BTreeSet::new(),
-            waiting: BTreeSet::new(),
+            waiting: Default::default(),
             blocked_until: None,
             suspects: BTreeSet::new(),
             suspect_due: None,
@@ -386,9 +386,10 @@ impl Outbox {
         if age.is_some() != lane.ordered_by.is_some() || age < lane.ordered_by {
             lane.ordered_by.map(|id| self.oldest.remove(&(id, place)));
             age.map(|id| self.oldest.insert((id, place)));
+            let waiting = &mut self.waiting[usize::from(lane.conforms)];
             match age {
-                Some(_) => self.waiting.insert(place),
-                None => self.waiting.remove(&place),
+                Some(_) => waiting.insert(place),
+                None => waiting.remove(&place),
             };
             lane.ordered_by = age;
         }
@@ -454,7 +455,7 @@ impl Outbox {
     /// backlog in front of it at up to 256 KB a message. States that do not conform to the platform's schema always go
     /// alone, behind those that do; what may end the connection goes last, with nothing else under way.
     pub fn next(&mut self, now: Instant) -> Result<Load, Option<Instant>> {
-        if !self.flight.may_send() || self.waiting.is_empty() || self.flight.has_lone() {
+        if !self.flight.may_send() || self.oldest.is_empty() || self.flight.has_lone() {
             return Err(None);
         }
         let merging = self.limits.merge > 0;
@@ -509,17 +510,12 @@ impl Outbox {
         soonest: &mut Soonest,
     ) -> Option<Load> {
         let merging = self.limits.merge > 0;
-        let behind = self.waiting.range(self.served + 1..);
-        for place in behind.chain(self.waiting.range(..=self.served)).copied() {
+        let lanes = &self.waiting[usize::from(which == Which::Conforming)];
+        for place in lanes.range(self.served + 1..).chain(lanes.range(..=self.served)).copied() {
             let lane = &self.lanes[place];
             let waits_since = || lane.last_sent.max(lane.waiting.front().map(|front| front.accepted));
             let overdue = || waits_since().is_some_and(|since| since + self.window() / OVERDUE <= now);
-            let is_one = match which {
-                Which::Conforming => lane.conforms,
-                Which::Others => !lane.conforms,
-                Which::Overdue => !lane.conforms && overdue(),
-            };
-            if !is_one || lane.waiting.is_empty() || lane.front_is_suspect() {
+            if lane.waiting.is_empty() || lane.front_is_suspect() || which == Which::Overdue && !overdue() {
                 continue;
             }
             let permit = match which {
@@ -562,7 +558,7 @@ impl Outbox {
         };
         match load.from {
             From::Front => lane.waiting.range_mut(..load.states).for_each(settle),
-            From::Parked(at) => lane.parked.get_mut(at).into_iter().for_each(settle),
+            From::Parked(at) => lane.parked.range_mut(at..=at).for_each(settle),
         }
         if any_ignored {
             // Taken out and put back in one go, so that the lane does not go in between.
@@ -587,11 +583,10 @@ impl Outbox {
     /// The states of a message.
     pub fn states(&self, load: Load) -> impl ExactSizeIterator<Item = &Entry> {
         let lane = &self.lanes[load.lane];
-        let (waiting, parked) = match load.from {
-            From::Front => (load.states, 0..0),
-            From::Parked(at) => (0, at..at + 1),
-        };
-        Both(lane.waiting.range(..waiting), lane.parked[parked].iter())
+        match load.from {
+            From::Front => lane.waiting.range(..load.states),
+            From::Parked(at) => lane.parked.range(at..=at),
+        }
     }
 
     /// The message has been handed to the connection.
@@ -626,7 +621,7 @@ impl Outbox {
     pub fn written(&mut self, total: u64, now: Instant) {
         while let Some(unit) = self.flight.written(total, now) {
             // Nothing tells when it arrives. A second, of the platform's 15, is allowed for the way.
-            let arrived = now + self.limits.per_topic.window.max(self.limits.per_connection.window) / 15;
+            let arrived = now + self.window() / 15;
             self.delivered(unit, arrived);
         }
     }
@@ -716,7 +711,7 @@ impl Outbox {
 }
 
 /// Lanes in the order in which they have their turns.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
     /// Those of states that do not conform, of which none was sent for a while: under a lasting load they would never be.
     Overdue,
@@ -736,24 +731,6 @@ impl Soonest {
         self.0 = Some(self.0.map_or(when, |soonest| soonest.min(when)));
     }
 }
-
-/// The states of a message, wherever they are.
-struct Both<'a>(vec_deque::Iter<'a, Entry>, slice::Iter<'a, Entry>);
-
-impl<'a> Iterator for Both<'a> {
-    type Item = &'a Entry;
-
-    fn next(&mut self) -> Option<&'a Entry> {
-        self.0.next().or_else(|| self.1.next())
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.0.len() + self.1.len();
-        (left, Some(left))
-    }
-}
-
-impl ExactSizeIterator for Both<'_> {}
 
 #[cfg(test)]
 mod properties;

@@ -91,7 +91,7 @@ impl Outbox {
     /// The connection ended with nothing else under way than this: what follows. Whether it is given up.
     fn lost_alone(&mut self, unit: &mut Unit, now: Instant, loss: &mut Loss) -> bool {
         let (window, delivered) = (self.window(), self.deliveries);
-        let own = self.lanes[0].id.clone();
+        let is_own = self.lanes[unit.lane].id == self.lanes[0].id;
         let lane = &mut self.lanes[unit.lane];
         // It was tried, or is one of many and half as many go next time.
         loss.excused = unit.alone;
@@ -106,7 +106,6 @@ impl Outbox {
             let what = format!("the connection ends whenever a state is sent on {topic}");
             let seconds = rest.length.as_secs();
             entry.parked.get_or_insert_with(|| Box::new(Pause::new(window, now, delivered)));
-            let is_own = lane.id == own;
             let follows = match (is_given_up, is_own) {
                 (false, _) => "",
                 (true, true) => "those that were are dropped, and ",
@@ -154,7 +153,7 @@ impl Outbox {
             let waiting = if only_tried { VecDeque::new() } else { std::mem::take(&mut lane.waiting) };
             let mut given_up = std::mem::take(&mut lane.parked);
             given_up.extend(waiting);
-            given_up.sort_unstable_by_key(|entry| entry.id);
+            given_up.make_contiguous().sort_unstable_by_key(|entry| entry.id);
             given_up
         });
         given_up.iter().for_each(|entry| self.leave(entry, Verdict::Undeliverable));

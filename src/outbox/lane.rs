@@ -19,7 +19,7 @@ pub(super) struct Lane {
     pub conforms: bool,
     pub waiting: VecDeque<Entry>,
     /// Those that are kept back because connections end when they are sent; by their ids.
-    pub parked: Vec<Entry>,
+    pub parked: VecDeque<Entry>,
     /// Where that is true of all states of the topic: how long none is sent.
     pub rest: Option<Pause>,
     /// How many states have been kept back since the topic's last delivery.
@@ -56,7 +56,7 @@ impl Lane {
             topic: topic.into(),
             conforms,
             waiting: VecDeque::new(),
-            parked: Vec::new(),
+            parked: VecDeque::new(),
             rest: None,
             parked_in_a_row: 0,
             delivered_before: None,
@@ -76,15 +76,15 @@ impl Lane {
 
     /// The oldest state that is not under way.
     pub fn oldest(&self) -> Option<&Entry> {
-        let (parked, waiting) = (self.parked.first(), self.waiting.front());
+        let (parked, waiting) = (self.parked.front(), self.waiting.front());
         parked.into_iter().chain(waiting).min_by_key(|entry| entry.id)
     }
 
     /// Takes it out.
     pub fn pop_oldest(&mut self) -> Option<Entry> {
         let oldest = self.oldest()?.id;
-        if self.parked.first().is_some_and(|entry| entry.id == oldest) {
-            Some(self.parked.remove(0))
+        if self.parked.front().is_some_and(|entry| entry.id == oldest) {
+            self.parked.pop_front()
         } else {
             self.waiting.pop_front()
         }
@@ -94,7 +94,7 @@ impl Lane {
     pub fn take(&mut self, from: From, states: usize) -> Vec<Entry> {
         match from {
             From::Front => self.waiting.drain(..states).collect(),
-            From::Parked(at) => vec![self.parked.remove(at)],
+            From::Parked(at) => self.parked.remove(at).into_iter().collect(),
         }
     }
 

@@ -135,6 +135,14 @@ impl World {
         self.check();
     }
 
+    /// The same with a broker that acknowledges in the order of arrival.
+    fn take_in_order(&mut self, step: &Step) {
+        match step {
+            Step::Ack { which } => self.take(&Step::Ack { which: vec![0; which.len()] }),
+            step => self.take(step),
+        }
+    }
+
     fn send(&mut self) {
         while let Ok(load) = self.outbox.next(self.now) {
             let ids: Vec<u64> = self.outbox.states(load).map(|entry| entry.id).collect();
@@ -234,6 +242,20 @@ impl World {
         }
     }
 
+    /// On each topic what comes late has come before. States outside the schema go behind the others.
+    fn order_holds(&self) {
+        for ids in self.arrived.values() {
+            let mut last = [0; 2];
+            let mut seen = BTreeSet::new();
+            for id in ids {
+                let last = &mut last[usize::from(self.kinds[id] == Kind::Bad)];
+                assert!(seen.contains(id) || id > last, "{id} came for the first time after {last}");
+                *last = (*last).max(*id);
+                seen.insert(*id);
+            }
+        }
+    }
+
     /// No window holds too many messages, on any topic or in all.
     fn windows_hold(&self) {
         for (at, (begin, topic)) in self.arrivals.iter().enumerate() {
@@ -294,13 +316,7 @@ proptest! {
         ].boxed()), 1..40),
     ) {
         let mut world = World::new(limits);
-        for step in &steps {
-            // A broker acknowledges in the order of arrival.
-            match step {
-                Step::Ack { which } => world.take(&Step::Ack { which: vec![0; which.len()] }),
-                step => world.take(step),
-            }
-        }
+        steps.iter().for_each(|step| world.take_in_order(step));
         world.finish();
         world.delivered_arrived();
         world.windows_hold();
@@ -309,16 +325,7 @@ proptest! {
             assert!((*verdict == Verdict::Undeliverable) <= (kind == Kind::Poison), "{id} is {kind:?} and was given up");
             assert!((*verdict == Verdict::Delivered) <= (kind != Kind::Poison), "{id} was called delivered");
         }
-        for ids in world.arrived.values() {
-            let mut last = BTreeMap::new();
-            let mut seen = BTreeSet::new();
-            for id in ids {
-                let last: &mut u64 = last.entry(world.kinds[id] == Kind::Bad).or_default();
-                assert!(seen.contains(id) || id > last, "{id} came for the first time after {last}");
-                *last = (*last).max(*id);
-                seen.insert(*id);
-            }
-        }
+        world.order_holds();
         let poison = world.kinds.values().filter(|kind| **kind == Kind::Poison).count();
         assert!(world.closed <= 30 * poison, "{} connections lost for {poison} states", world.closed);
     }
@@ -327,22 +334,8 @@ proptest! {
     #[test]
     fn order_holds(limits in any_limits(), steps in prop::collection::vec(step(), 1..80)) {
         let mut world = World::new(limits);
-        for step in &steps {
-            // A broker acknowledges in the order of arrival.
-            match step {
-                Step::Ack { which } => world.take(&Step::Ack { which: vec![0; which.len()] }),
-                step => world.take(step),
-            }
-        }
+        steps.iter().for_each(|step| world.take_in_order(step));
         world.finish();
-        for ids in world.arrived.values() {
-            let mut seen = BTreeSet::new();
-            let mut last = 0;
-            for id in ids {
-                assert!(seen.contains(id) || *id > last, "{id} came for the first time after {last}");
-                last = last.max(*id);
-                seen.insert(*id);
-            }
-        }
+        world.order_holds();
     }
 }

@@ -30,9 +30,6 @@ impl fmt::Display for Breach<'_> {
 const NAME: u8 = 1;
 const BLANK: u8 = 2;
 const NUMBER: u8 = 4;
-const EXPONENT: u8 = 8;
-/// What ends a run of plain characters in a string.
-const SPECIAL: u8 = 16;
 
 const CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
@@ -49,82 +46,38 @@ const CLASSES: [u8; 256] = {
         if matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E') {
             classes[byte] |= NUMBER;
         }
-        if matches!(b, b'e' | b'E') {
-            classes[byte] |= EXPONENT;
-        }
-        if matches!(b, b'"' | b'\\') {
-            classes[byte] |= SPECIAL;
-        }
         byte += 1;
     }
     classes
 };
 
+/// Behind the bytes of a class that begin at `at`.
+fn run(bytes: &[u8], mut at: usize, class: u8) -> usize {
+    while bytes.get(at).is_some_and(|b| CLASSES[usize::from(*b)] & class != 0) {
+        at += 1;
+    }
+    at
+}
+
 /// Looks for what the schema does not allow in a JSON object that has been found to be such: one pass, up to the first.
 pub(super) fn check_attributes(json: &str) -> Option<Breach<'_>> {
     let bytes = json.as_bytes();
-    // Behind the end nothing is part of anything.
-    let class = |at: usize| bytes.get(at).map_or(SPECIAL, |b| CLASSES[usize::from(*b)]);
-    let run = |mut at: usize, of: u8| {
-        while class(at) & of != 0 {
-            at += 1;
-        }
-        at
-    };
-    let mut at = run(1, BLANK);
+    let mut at = run(bytes, 1, BLANK);
     while bytes.get(at) == Some(&b'"') {
-        let name = at;
-        at = run(name + 1, NAME);
-        let is_plain = bytes.get(at) == Some(&b'"') && (2..=MAX_NAME + 1).contains(&(at - name));
-        at = if is_plain { at + 1 } else { end_of_string(bytes, name) };
-        let name_ends = at;
-        let breach = |rule| {
-            let name = json.get(name..name_ends)?;
-            Some(Breach { attribute: json_string(name).unwrap_or(Cow::Borrowed(name)), rule })
+        let name_begins = at;
+        at = end_of_string(bytes, at);
+        let name = json.get(name_begins..at)?;
+        let value = run(bytes, at, BLANK);
+        at = match bytes.get(value) {
+            Some(b'"') => end_of_string(bytes, value),
+            Some(b't') => value + "true".len(),
+            Some(b'f') => value + "false".len(),
+            _ => run(bytes, value, NUMBER),
         };
-        if let Some(rule) = Some(()).filter(|()| !is_plain).and_then(|()| name_rule(json.get(name..name_ends)?)) {
-            return breach(rule);
+        if let Some(rule) = name_rule(name).or_else(|| value_rule(json.get(value..at)?)) {
+            return Some(Breach { attribute: json_string(name).unwrap_or(Cow::Borrowed(name)), rule });
         }
-        at = run(at, BLANK);
-        let value = at;
-        let rule = match bytes.get(value) {
-            Some(b'"') => {
-                at += 1;
-                while class(at) & SPECIAL == 0 {
-                    at += 1;
-                }
-                if bytes.get(at) == Some(&b'"') && at - value <= MAX_STRING + 1 {
-                    at += 1;
-                    None
-                } else {
-                    at = end_of_string(bytes, value);
-                    string_rule(json.get(value..at)?)
-                }
-            }
-            Some(b't') => {
-                at += "true".len();
-                None
-            }
-            Some(b'f') => {
-                at += "false".len();
-                None
-            }
-            Some(b'-' | b'0'..=b'9') => {
-                let mut all = 0;
-                while class(at) & NUMBER != 0 {
-                    all |= class(at);
-                    at += 1;
-                }
-                // No number of fewer digits without an exponent is out of range.
-                let may_be_large = all & EXPONENT != 0 || at - value > 300;
-                (may_be_large && !is_finite(json.get(value..at)?)).then_some(NOT_FINITE)
-            }
-            _ => Some(NOT_A_SCALAR),
-        };
-        if let Some(rule) = rule {
-            return breach(rule);
-        }
-        at = run(at, BLANK);
+        at = run(bytes, at, BLANK);
     }
     None
 }
@@ -143,15 +96,22 @@ const NOT_FINITE: &str = "the number is larger than a double can hold";
 const TOO_DEEP: &str = "it is nested deeper than JSON parsers read";
 
 fn name_rule(json: &str) -> Option<&'static str> {
-    let allowed = |name: &[u8]| {
-        (1..=MAX_NAME).contains(&name.len())
-            && name.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-    };
+    let allowed = |name: &[u8]| (1..=MAX_NAME).contains(&name.len()) && run(name, 0, NAME) == name.len();
     let bare = json.as_bytes().get(1..json.len().saturating_sub(1)).unwrap_or_default();
-    // Most are; the others may be so with escapes.
+    // It may be so with escapes.
     let is_allowed =
         allowed(bare) || bare.contains(&b'\\') && json_string(json).is_some_and(|name| allowed(name.as_bytes()));
     (!is_allowed).then_some(BAD_NAME)
+}
+
+/// `json` is empty where neither a string nor a number nor a boolean begins.
+fn value_rule(json: &str) -> Option<&'static str> {
+    match json.as_bytes().first() {
+        Some(b'"') => string_rule(json),
+        Some(b't' | b'f') => None,
+        Some(_) => number_rule(json),
+        None => Some(NOT_A_SCALAR),
+    }
 }
 
 fn string_rule(json: &str) -> Option<&'static str> {
@@ -198,10 +158,7 @@ fn any_rule(json: &str) -> Option<&'static str> {
     while let Some(byte) = bytes.get(at) {
         let end = match byte {
             b'"' => end_of_string(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let is_number = |b: &&u8| matches!(b, b'+' | b'-' | b'.' | b'e' | b'E' | b'0'..=b'9');
-                at + bytes[at..].iter().take_while(is_number).count()
-            }
+            b'-' | b'0'..=b'9' => run(bytes, at, NUMBER),
             b'[' | b'{' => {
                 depth += 1;
                 at + 1

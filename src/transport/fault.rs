@@ -5,6 +5,7 @@ use crate::status::{
     Error,
     Status::{self, *},
 };
+use nix::errno::Errno;
 use openssl::error::ErrorStack;
 use std::{
     error::Error as _,
@@ -16,12 +17,20 @@ use std::{
 pub(super) fn from_io(what: &str, e: &io::Error) -> Error {
     let words = e.to_string();
     let of_tls = e.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let status = of_tls.map_or_else(|| of_system(e.kind()), |error| error.status);
+    let status = of_tls.map_or_else(|| of_system(e), |error| error.status);
     Error::new(status, format!("{what}: {}{words}", status_words(status)))
 }
 
-fn of_system(kind: io::ErrorKind) -> Status {
-    match kind {
+/// Whether the system has refused descriptors or memory: the network is not to blame then. ENOSPC is the word of epoll_ctl(2)
+/// for too many watches.
+pub(super) fn is_refusal(e: &io::Error) -> bool {
+    let errno = e.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM | Errno::ENOSPC))
+}
+
+fn of_system(e: &io::Error) -> Status {
+    match e.kind() {
+        _ if is_refusal(e) => LOSANT_ERR_SYSTEM,
         ConnectionRefused => LOSANT_ERR_REFUSED,
         ConnectionReset | ConnectionAborted | BrokenPipe | UnexpectedEof | NotConnected => LOSANT_ERR_CONNECTION_LOST,
         TimedOut => LOSANT_ERR_TIMED_OUT,
@@ -30,13 +39,10 @@ fn of_system(kind: io::ErrorKind) -> Status {
     }
 }
 
-/// The meaning in front of the words of TLS, which few can read.
+/// The meaning in front of the words of the system's refusals and of TLS, which few can read.
 fn status_words(status: Status) -> String {
-    if status.code() <= LOSANT_ERR_TLS.code() && status != LOSANT_ERR_WEBSOCKET {
-        format!("{status}: ")
-    } else {
-        String::new()
-    }
+    let is_of_tls = status.code() <= LOSANT_ERR_TLS.code() && status != LOSANT_ERR_WEBSOCKET;
+    if is_of_tls || status == LOSANT_ERR_SYSTEM { format!("{status}: ") } else { String::new() }
 }
 
 /// Why an established connection has gone.
@@ -75,7 +81,7 @@ pub(super) fn handshake(e: &native_tls::Error, client: ClientSide) -> Error {
         }
         cause(stack, client)
     } else if let Some(e) = source.and_then(|source| source.downcast_ref::<io::Error>()) {
-        of_system(e.kind())
+        of_system(e)
     } else if ENDS.iter().any(|end| words.starts_with(end)) {
         LOSANT_ERR_CONNECTION_LOST
     } else {
@@ -235,5 +241,24 @@ mod tests {
         ] {
             assert_eq!(verification(&format!("certificate verify failed ({words})")).status, status, "{words}");
         }
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_from_what_the_network_does() {
+        for (errno, status) in [
+            (Errno::EMFILE, LOSANT_ERR_SYSTEM),
+            (Errno::ENFILE, LOSANT_ERR_SYSTEM),
+            (Errno::ENOBUFS, LOSANT_ERR_SYSTEM),
+            (Errno::ENOMEM, LOSANT_ERR_SYSTEM),
+            (Errno::ENOSPC, LOSANT_ERR_SYSTEM),
+            (Errno::ENETUNREACH, LOSANT_ERR_NETWORK),
+            (Errno::ECONNREFUSED, LOSANT_ERR_REFUSED),
+            (Errno::ECONNRESET, LOSANT_ERR_CONNECTION_LOST),
+        ] {
+            let e = io::Error::from(errno);
+            assert_eq!((from_io("x", &e).status, lost(&e).status), (status, status), "{errno}");
+            assert!(from_io("x", &e).text.starts_with("x: "));
+        }
+        assert_eq!(lost(&Errno::ETIMEDOUT.into()).status, LOSANT_ERR_KEEP_ALIVE);
     }
 }

@@ -1,6 +1,6 @@
 //! The device's own certificate and its key.
 
-use super::{fault, pem, resources};
+use super::{fault, pem};
 use crate::status::{Error, Status::*};
 use native_tls::Identity;
 use openssl::{
@@ -122,7 +122,7 @@ fn usable(leaf: &X509, key: &PKey<Private>) -> Result<(), Error> {
 /// `what` names it in the error.
 pub(super) fn read_file(what: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     fs::read(path).map(Zeroizing::new).map_err(|e| {
-        let status = if resources::are_refused(&e) { LOSANT_ERR_SYSTEM } else { LOSANT_ERR_CERTIFICATE_FILE };
+        let status = if fault::is_refusal(&e) { LOSANT_ERR_SYSTEM } else { LOSANT_ERR_CERTIFICATE_FILE };
         Error::new(status, format!("{what} {} cannot be read: {e}", path.display()))
     })
 }

@@ -12,7 +12,6 @@ mod pem;
 mod plain;
 mod race;
 mod resolve;
-mod resources;
 mod socket;
 mod stream;
 mod tls;
@@ -21,11 +20,11 @@ mod watched;
 pub(crate) mod websocket;
 
 pub(crate) use connect::{Connecting, Target};
+pub(crate) use fault::lost;
 pub(crate) use headers::Headers;
 pub(crate) use host::Host;
 pub(crate) use identity::{ClientCertificate, IdentitySource};
 pub(crate) use pem::is_der;
-pub(crate) use resources::lost;
 pub(crate) use stream::Stream;
 pub(crate) use tls::{Trust, parse_roots};
 

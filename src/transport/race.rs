@@ -1,7 +1,7 @@
 //! The race of a host's addresses: connections are opened a quarter of a second apart until one stands, which costs a
 //! quarter of a second where the first address is dead, not the time of a whole attempt (RFC 8305 section 5).
 
-use super::resources;
+use super::fault;
 use crate::status::{Error, Status::LOSANT_ERR_RESOLVE};
 use mio::net::TcpStream;
 use std::{
@@ -79,7 +79,7 @@ impl Race {
 }
 
 fn failure(address: SocketAddr, e: &io::Error) -> Error {
-    resources::from_io(&format!("cannot connect to {address}"), e)
+    fault::from_io(&format!("cannot connect to {address}"), e)
 }
 
 /// The same addresses, those of the two families by turns: where one family does not work at all, it costs one delay (RFC

@@ -2,7 +2,7 @@
 //! thread of its own, which nobody waits for: it holds nothing but the places of its answer. There is one at a time for each
 //! name in the process, whoever asks and however often.
 
-use super::{Notify, resources};
+use super::{Notify, fault};
 use crate::{
     process::PerProcess,
     status::{Error, Status::*},
@@ -102,7 +102,7 @@ fn look_up(host: &str, port: u16) -> Answer {
             if addresses.is_empty() { failed("no address".into()) } else { Ok(addresses) }
         }
         Err(e) => match refusal(&e) {
-            Some(e) => Err(resources::from_io(&format!("cannot resolve {host}"), &e)),
+            Some(e) => Err(fault::from_io(&format!("cannot resolve {host}"), &e)),
             None => failed(e.to_string()),
         },
     }
@@ -111,8 +111,8 @@ fn look_up(host: &str, port: u16) -> Answer {
 /// The system's own word, if a look-up has failed for want of descriptors or memory. Resolvers that cannot open their files
 /// and sockets often say no more than that the name is unknown, or that they failed for the moment.
 fn refusal(e: &io::Error) -> Option<io::Error> {
-    if resources::are_refused(e) {
+    if fault::is_refusal(e) {
         return e.raw_os_error().map(io::Error::from_raw_os_error);
     }
-    Socket::new(Domain::UNIX, Type::DGRAM, None).err().filter(resources::are_refused)
+    Socket::new(Domain::UNIX, Type::DGRAM, None).err().filter(fault::is_refusal)
 }

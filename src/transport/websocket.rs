@@ -1,7 +1,7 @@
 //! MQTT over WebSocket (MQTT 3.1.1 section 6): binary frames of the sub-protocol "mqtt", whose bounds mean nothing, as one
 //! byte stream.
 
-use super::{Headers, plain::Plain, resources, upgrade::Upgrade};
+use super::{Headers, fault, plain::Plain, upgrade::Upgrade};
 use crate::{
     json::excerpt,
     status::{Error, Status::*},
@@ -50,7 +50,7 @@ impl<S: Read + Write> Opening<S> {
         match self.exchange() {
             Ok(early_frames) => Ok(Opened::Yes(Box::new(WsStream::new(self.stream, early_frames?)))),
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => Ok(Opened::NotYet(Box::new(self))),
-            Err(e) => Err(resources::from_io("the WebSocket handshake failed", &e)),
+            Err(e) => Err(fault::from_io("the WebSocket handshake failed", &e)),
         }
     }
 
